@@ -1,0 +1,149 @@
+"""Everything that can go wrong while serving, as one family. Knows no HTTP: `app.py` maps it to statuses.
+
+ServiceError
+├── CallerError             the caller can mend it
+│   ├── BadBody             not JSON, not a form, or not the fields that we read
+│   ├── BadQuery            a query parameter that we do not understand
+│   ├── EmptyBody           nothing was sent
+│   ├── BadPicture          a picture file that is damaged
+│   ├── UnsupportedPicture  a kind of file that we do not read
+│   ├── WrongShape          pixels in another shape, type or range than the network's input
+│   ├── TooLarge            over a cap
+│   │   ├── BodyTooLarge        bytes
+│   │   ├── PictureTooLarge     pixels
+│   │   └── TooManyPictures     pictures in one call
+│   └── UnknownModel        no such model
+│       └── UnknownVersion  no such version of it
+├── Overload                we can not, right now
+│   ├── QueueFull           too much is waiting
+│   ├── Draining            the server is going down
+│   ├── NotReady            no version serves yet
+│   └── DeadlineExceeded    the answer would come too late
+├── ModelError              a folder under models/ that can not serve
+│   ├── BadManifest         manifest.json does not keep the contract
+│   └── BadVersion          its files do not
+└── EngineError             the network failed while computing
+"""
+
+
+class ServiceError(Exception):
+    """What happened, in words for the person who has to mend it.
+
+    Args:
+        detail: One sentence that says what happened.
+        expected: What would have been right.
+        found: What there was instead.
+        fix: The next thing to try.
+    """
+
+    def __init__(self, detail: str, *, expected: str = "", found: str = "", fix: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.expected = expected
+        self.found = found
+        self.fix = fix
+
+    def __str__(self) -> str:
+        parts = [self.detail]
+        for word, text in (("expected", self.expected), ("found", self.found), ("fix", self.fix)):
+            if text:
+                parts.append(f"{word}: {text}")
+        return "; ".join(parts)
+
+
+class CallerError(ServiceError):
+    """The caller can mend it."""
+
+
+class BadBody(CallerError):
+    """The body is not JSON, not a form, or has not the fields that we read."""
+
+
+class BadQuery(CallerError):
+    """A query parameter that we do not understand."""
+
+
+class EmptyBody(CallerError):
+    """Nothing was sent."""
+
+
+class BadPicture(CallerError):
+    """A picture file that is damaged."""
+
+
+class UnsupportedPicture(CallerError):
+    """A kind of file that we do not read."""
+
+
+class WrongShape(CallerError):
+    """Pixels in another shape, type or range than the network's input."""
+
+
+class TooLarge(CallerError):
+    """Over a cap."""
+
+
+class BodyTooLarge(TooLarge):
+    """More bytes than we take."""
+
+
+class PictureTooLarge(TooLarge):
+    """More pixels than we decode."""
+
+
+class TooManyPictures(TooLarge):
+    """More pictures in one call than we take."""
+
+
+class UnknownModel(CallerError):
+    """No model of that name is served."""
+
+
+class UnknownVersion(UnknownModel):
+    """The model is there, that version of it is not."""
+
+
+class Overload(ServiceError):
+    """We can not, right now; `retry_after_s` says when to come back.
+
+    Args:
+        retry_after_s: Whole seconds after which a further try makes sense.
+    """
+
+    def __init__(
+        self, detail: str, *, expected: str = "", found: str = "", fix: str = "", retry_after_s: int = 1
+    ) -> None:
+        super().__init__(detail, expected=expected, found=found, fix=fix)
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Overload):
+    """Too much is waiting."""
+
+
+class Draining(Overload):
+    """The server is going down."""
+
+
+class NotReady(Overload):
+    """No version serves yet."""
+
+
+class DeadlineExceeded(Overload):
+    """The answer would come too late."""
+
+
+class ModelError(ServiceError):
+    """A folder under models/ that can not serve."""
+
+
+class BadManifest(ModelError):
+    """manifest.json does not keep the contract."""
+
+
+class BadVersion(ModelError):
+    """The files of a version do not keep the contract."""
+
+
+class EngineError(ServiceError):
+    """The network failed while computing."""

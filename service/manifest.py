@@ -1,0 +1,187 @@
+"""The contract between training and serving: what a version says of itself in `manifest.json`.
+
+Standard library only, so that anything may read it.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from service.errors import BadManifest
+
+FORMAT = 1
+FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Input:
+    """The one input of the signature `serving_default`."""
+
+    name: str
+    """Its name in the signature."""
+    shape: tuple[int, int, int]
+    """Height, width and channels of one picture."""
+    dtype: str = "uint8"
+    """Raw pixels: the network scales them itself."""
+    range: tuple[int, int] = (0, 255)
+    """Least and greatest value."""
+    polarity: str = "light-on-dark"
+    """How the training pictures look: 0 is background, 255 is ink."""
+    preparation: str = "centred"
+    """How a picture file becomes an input: see `service/pictures.py`."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One picture with the answer that this version must give to it."""
+
+    pixels: bytes
+    """uint8, row by row, exactly the input's shape."""
+    probabilities: tuple[float, ...]
+    """One for each label, in label order."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that serving needs to know of a version, and all that people ask about it."""
+
+    name: str
+    version: int
+    created: str
+    """Time of export, UTC, ISO 8601."""
+    input: Input
+    labels: tuple[str, ...]
+    """Name of each class, in the order of the probabilities."""
+    parameters: int
+    """Trained numbers in the network."""
+    accuracy: Mapping[str, float]
+    """Share of right answers on the parts `validation` and `test`, 0 to 1."""
+    golden: tuple[Golden, ...]
+    """A handful of pictures drawn by our own code, with their answers."""
+    output: str = "probabilities"
+    """Name of the signature's only output: float32, (n, classes)."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Data, seed, recipe, library versions, machine and time of the run. Not read by serving."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of every file of the version that an engine loads, by path inside its folder."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read and check `folder`/manifest.json.
+
+        Raises:
+            BadManifest: Names the file, the field, what was expected and what was found.
+        """
+        path = folder / FILE
+        try:
+            data = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise BadManifest(f"{path} is missing", expected="a manifest", found="no such file") from None
+        except (OSError, ValueError) as error:
+            raise BadManifest(f"{path} can not be read", expected="JSON", found=str(error)) from None
+        return Reader(path, data).manifest()
+
+    def write(self, folder: Path) -> None:
+        """Write `folder`/manifest.json."""
+        data: dict[str, Any] = {"format": FORMAT, **asdict(self)}
+        data["golden"] = [
+            {"pixels": base64.b64encode(golden.pixels).decode(), "probabilities": golden.probabilities}
+            for golden in self.golden
+        ]
+        (folder / FILE).write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, as lower-case hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Reader:
+    """Checks field after field of a parsed manifest, and names the one that is wrong."""
+
+    def __init__(self, path: Path, data: Any) -> None:
+        self.path = path
+        if not isinstance(data, dict):
+            raise self.wrong("(the whole file)", "a JSON object", data)
+        self.data: dict[str, Any] = data
+
+    def wrong(self, name: str, expected: str, found: Any) -> BadManifest:
+        return BadManifest(f"{self.path}: field {name}", expected=expected, found=repr(found)[:120])
+
+    def get(self, name: str, kind: type | tuple[type, ...], expected: str, within: str = "") -> Any:
+        """The field `name`, or the field `name` of the object `within`."""
+        holder = self.get(within, dict, "an object") if within else self.data
+        value = holder.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.wrong(f"{within}.{name}" if within else name, expected, value)
+        return value
+
+    def manifest(self) -> Manifest:
+        if self.data.get("format") != FORMAT:
+            raise self.wrong("format", str(FORMAT), self.data.get("format"))
+        given = self.input()
+        labels = self.get("labels", list, "a list of class names")
+        if len(labels) < 2 or not all(isinstance(label, str) for label in labels):
+            raise self.wrong("labels", "at least two class names", labels)
+        version = self.get("version", int, "a whole number from 1 on")
+        if version < 1:
+            raise self.wrong("version", "a whole number from 1 on", version)
+        return Manifest(
+            name=self.get("name", str, "the model's name"),
+            version=version,
+            created=self.get("created", str, "a time in ISO 8601"),
+            input=given,
+            output=self.get("output", str, "the name of the signature's output"),
+            labels=tuple(labels),
+            parameters=self.get("parameters", int, "a whole number"),
+            accuracy=self.accuracy(),
+            golden=self.golden(given, len(labels)),
+            training=self.get("training", dict, "an object"),
+            files=self.files(),
+        )
+
+    def input(self) -> Input:
+        shape = self.get("shape", list, "three whole numbers: height, width, channels", "input")
+        if len(shape) != 3 or not all(isinstance(size, int) and size > 0 for size in shape) or shape[2] not in (1, 3):
+            raise self.wrong("input.shape", "height, width and 1 or 3 channels", shape)
+        for name, only in (("dtype", "uint8"), ("range", [0, 255])):
+            if self.get("input", dict, "an object").get(name) != only:
+                raise self.wrong(f"input.{name}", repr(only), self.data["input"].get(name))
+        words = {name: self.get(name, str, "a word", "input") for name in ("name", "polarity", "preparation")}
+        return Input(shape=(shape[0], shape[1], shape[2]), **words)
+
+    def accuracy(self) -> dict[str, float]:
+        shares = self.get("accuracy", dict, "an object")
+        for part, share in shares.items():
+            if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
+                raise self.wrong(f"accuracy.{part}", "a share from 0 to 1", share)
+        return shares
+
+    def files(self) -> dict[str, str]:
+        files = self.get("files", dict, "an object: path inside the version's folder, SHA-256")
+        for name, value in files.items():
+            if name.startswith("/") or ".." in name.split("/") or not isinstance(value, str):
+                raise self.wrong(f"files.{name}", "a path inside the version's folder and its SHA-256", value)
+        return files
+
+    def golden(self, given: Input, classes: int) -> tuple[Golden, ...]:
+        height, width, channels = given.shape
+        found = []
+        for index, entry in enumerate(self.get("golden", list, "a list of pictures with their answers")):
+            name = f"golden[{index}]"
+            try:
+                pixels = base64.b64decode(entry["pixels"], validate=True)
+                probabilities = tuple(float(value) for value in entry["probabilities"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise self.wrong(name, "base64 `pixels` and numbers `probabilities`", error) from None
+            if len(pixels) != height * width * channels:
+                raise self.wrong(f"{name}.pixels", f"{height * width * channels} bytes", len(pixels))
+            if len(probabilities) != classes:
+                raise self.wrong(f"{name}.probabilities", f"{classes} numbers", len(probabilities))
+            found.append(Golden(pixels, probabilities))
+        return tuple(found)
