@@ -5,6 +5,8 @@ ServiceError
 │   ├── BadBody             not JSON, not a form, or not the fields that we read
 │   ├── BadQuery            a query parameter that we do not understand
 │   ├── EmptyBody           nothing was sent
+│   ├── SlowBody            the body did not arrive in time
+│   ├── UnsupportedMediaType  a body in a form, or an encoding, that we do not read
 │   ├── BadPicture          a picture file that is damaged
 │   ├── UnsupportedPicture  a kind of file that we do not read
 │   ├── WrongShape          pixels in another shape, type or range than the network's input
@@ -65,6 +67,14 @@ class BadQuery(CallerError):
 
 class EmptyBody(CallerError):
     """Nothing was sent."""
+
+
+class SlowBody(CallerError):
+    """The body did not arrive in time."""
+
+
+class UnsupportedMediaType(CallerError):
+    """A body in a form, or an encoding, that we do not read."""
 
 
 class BadPicture(CallerError):

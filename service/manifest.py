@@ -156,14 +156,14 @@ class Reader:
         return Input(shape=(shape[0], shape[1], shape[2]), **words)
 
     def accuracy(self) -> dict[str, float]:
-        shares = self.get("accuracy", dict, "an object")
+        shares: dict[str, float] = self.get("accuracy", dict, "an object")
         for part, share in shares.items():
             if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
                 raise self.wrong(f"accuracy.{part}", "a share from 0 to 1", share)
         return shares
 
     def files(self) -> dict[str, str]:
-        files = self.get("files", dict, "an object: path inside the version's folder, SHA-256")
+        files: dict[str, str] = self.get("files", dict, "an object: path inside the version's folder, SHA-256")
         for name, value in files.items():
             if name.startswith("/") or ".." in name.split("/") or not isinstance(value, str):
                 raise self.wrong(f"files.{name}", "a path inside the version's folder and its SHA-256", value)

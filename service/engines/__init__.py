@@ -1,0 +1,51 @@
+"""What computes: one file for each engine behind one protocol."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.manifest import Manifest
+
+
+class Engine(Protocol):
+    """A loaded network. Used by one thread at a time."""
+
+    name: str
+    """`openvino` or `tensorflow`."""
+    precision: str
+    """Arithmetic it computes in, such as `f32`."""
+
+    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities of every class.
+
+        Args:
+            pixels: (n, height, width, channels), 0 to 255, n ≥ 1.
+
+        Returns:
+            (n, classes); rows add up to 1. The caller's own: not overwritten by the next call.
+        """
+
+
+def load(engine: str, folder: Path, manifest: Manifest, threads: int) -> Engine:
+    """Load the SavedModel in `folder`.
+
+    Engines are imported here and not above, so that only the one in use needs to be installed.
+
+    Args:
+        engine: `openvino` or `tensorflow`.
+        folder: One version, with saved_model.pb.
+        manifest: What the version says of itself.
+        threads: How many may compute.
+
+    Raises:
+        BadVersion: The files can not be loaded, or hold another signature than the manifest says.
+    """
+    if engine == "tensorflow":
+        from service.engines.tensorflow import TensorFlowEngine
+
+        return TensorFlowEngine(folder, manifest, threads)
+    from service.engines.openvino import OpenVINOEngine
+
+    return OpenVINOEngine(folder, manifest, threads)

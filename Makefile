@@ -1,0 +1,59 @@
+# make serve    answers on http://127.0.0.1:8000 with the shipped model        (make serve PORT=9000 WORKERS=1)
+# make test     installs the rest and passes the tests
+# make verify   adds what needs Debian packages, containers, a browser or a long run
+# make train    trains and publishes the next version of the shipped model     (make train ARGS="--seed 2")
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+# `make serve PORT=9000`: the settings as make variables.
+PORT ?= $(or $(CONVOLVE_PORT),8000)
+HOST ?= $(or $(CONVOLVE_HOST),127.0.0.1)
+WORKERS ?= $(or $(CONVOLVE_WORKERS),0)
+
+.PHONY: serve test verify train lint bench lock clean
+
+serve: $(VENV)/.serve
+	$(RUN) -m service --host $(HOST) --port $(PORT) --workers $(WORKERS) $(ARGS)
+
+test: $(VENV)/.dev lint
+	$(RUN) -m pytest -m "not verify" $(ARGS)
+
+verify: $(VENV)/.dev
+	$(RUN) -m pytest -m verify $(ARGS)
+
+train: $(VENV)/.dev
+	$(RUN) -m training $(ARGS)
+
+lint: $(VENV)/.dev
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+
+bench: $(VENV)/.dev
+	$(RUN) -m benchmarks $(ARGS)
+
+# What is installed is exactly what was locked. A half-made environment has no stamp and is made anew.
+$(VENV)/.serve: requirements/serve.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/serve.txt
+	touch $@
+
+$(VENV)/.dev: requirements/dev.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@ $(VENV)/.serve
+
+# Needs uv. The files carry hashes and no addresses.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+		pyproject.toml -o requirements/serve.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+		pyproject.toml --extra training -o requirements/train.txt -c requirements/serve.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+		pyproject.toml --extra training --group dev -o requirements/dev.txt -c requirements/train.txt
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,202 @@
+"""Our own dialect: POST /predict. A picture in, named probabilities out."""
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+import numpy as np
+from fastapi import APIRouter
+from numpy.typing import NDArray
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from service import bodies, pictures, problems, tensors
+from service.api.schemas import PREDICT_API
+from service.door import HotRoute, answer
+from service.errors import BadBody, BadQuery, EmptyBody, ServiceError, TooManyPictures, UnsupportedMediaType
+from service.registry import Serving
+from service.state import Shared
+
+router = APIRouter(tags=["predict"], route_class=HotRoute)
+
+Source = bytes | str | list[Any]
+"""A picture as it was sent: the bytes of a file, base64 of such, or numbers."""
+YIELD_EVERY = 32
+"""Pictures of one call that are prepared before others get a turn of the loop."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the query string asks for."""
+
+    model: str | None = None
+    version: int | None = None
+    top: int = 3
+    prepare: pictures.Mode = "auto"
+
+
+@router.api_route("/predict", methods=["POST", "PUT"], **PREDICT_API)
+async def predict(request: Request) -> Response:
+    """Probabilities of every class for one picture, or for each of many."""
+    shared: Shared = request.scope["state"]["shared"]
+    query = parse_query(request.scope["query_string"])
+    serving = shared.registry.get(query.model, query.version)
+    request.scope["state"]["serving"] = serving
+    body = await bodies.read(request, shared.settings)
+    started = time.perf_counter()
+    sources = take_apart(body, request.headers.get("content-type", ""), shared.settings.max_pictures)
+    prepared = await prepare(serving, sources, query.prepare)
+    serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
+    pixels = [item for item in prepared if not isinstance(item, ServiceError)]
+    if len(prepared) == 1 and not pixels:
+        raise cast(ServiceError, prepared[0])
+    rows = iter(await ask(request, serving, np.stack(pixels)) if pixels else ())
+    labels = serving.manifest.labels
+    predictions = []
+    for item in prepared:
+        if isinstance(item, ServiceError):
+            shared.metrics.rejected.labels(problems.slug(type(item))).inc()
+            predictions.append({"error": problems.describe(item)})
+        else:
+            predictions.append(describe(next(rows), labels, query.top))
+    return answer({"model": serving.manifest.name, "version": serving.manifest.version, "predictions": predictions})
+
+
+@lru_cache(maxsize=256)
+def parse_query(text: bytes) -> Query:
+    """The parameters of /predict.
+
+    Raises:
+        BadQuery: Unknown, given twice, or with a value that it does not take.
+    """
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=16):
+        if name not in Query.__dataclass_fields__:
+            raise BadQuery(
+                "an unknown parameter", expected=", ".join(Query.__dataclass_fields__), found=ascii(name)[:80]
+            )
+        if name in given:
+            raise BadQuery("a parameter is given twice", expected=f"one {name}", found=ascii(value)[:80])
+        given[name] = value
+    prepare = given.get("prepare", "auto")
+    if prepare not in ("auto", "none"):
+        raise BadQuery("prepare is not understood", expected="auto or none", found=ascii(prepare)[:80])
+    return Query(
+        model=given.get("model"),
+        version=number("version", given["version"]) if "version" in given else None,
+        top=number("top", given.get("top", "3")),
+        prepare=cast(pictures.Mode, prepare),
+    )
+
+
+def number(name: str, value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < 1:
+        raise BadQuery(f"{name} is not a number", expected="a whole number from 1 on", found=ascii(value)[:80])
+    return int(value)
+
+
+def take_apart(body: bytes, content_type: str, max_pictures: int) -> list[Source]:
+    """The pictures in a body, which is told by its first bytes before its media type.
+
+    Raises:
+        BadBody: A form or JSON that we can not read.
+        EmptyBody: One without pictures.
+        TooManyPictures: More than `max_pictures`.
+        UnsupportedMediaType: None of the things that we read.
+    """
+    if pictures.recognise(body):
+        return [body]
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return [*bodies.files(body, content_type, max_pictures)]
+    if kind == "application/json" or kind.endswith("+json") or body.lstrip()[:1] in (b"{", b"["):
+        return from_json(tensors.parse(body), max_pictures)
+    if kind.startswith("image/") or kind in ("", "application/octet-stream", "application/x-www-form-urlencoded"):
+        return [body]  # `pictures` says what it is instead
+    raise UnsupportedMediaType(
+        "the body is neither a picture nor a form nor JSON",
+        expected="a PNG, JPEG, WebP, BMP or GIF file, multipart/form-data, or application/json",
+        found=ascii(kind)[:80],
+        fix="curl --data-binary @seven.png …/predict",
+    )
+
+
+def from_json(value: Any, max_pictures: int) -> list[Source]:
+    """`{"image": X}` or `{"images": [X, …]}`."""
+    form = '{"image": X} or {"images": [X, …]}, X being base64 of a picture file, or its pixels'
+    if not isinstance(value, dict) or set(value) not in ({"image"}, {"images"}):
+        found = f"the fields {ascii(sorted(value))[:80]}" if isinstance(value, dict) else type(value).__name__
+        raise BadBody("the JSON has not the fields that we read", expected=form, found=found)
+    sources = value["images"] if "images" in value else [value["image"]]
+    if not isinstance(sources, list):
+        raise BadBody("`images` is not a list", expected=form, found=type(sources).__name__)
+    if not sources:
+        raise EmptyBody("`images` is empty", expected="at least one picture", found="none")
+    if len(sources) > max_pictures:
+        raise TooManyPictures(
+            "too many pictures in one call",
+            expected=f"at most {max_pictures:,} (max_pictures)",
+            found=f"{len(sources):,}",
+            fix="send them in several calls",
+        )
+    return sources
+
+
+async def prepare(
+    serving: Serving, sources: list[Source], mode: pictures.Mode
+) -> list[NDArray[np.uint8] | ServiceError]:
+    """Each picture's pixels, or what is wrong with it: a bad one spoils only itself."""
+    prepared: list[NDArray[np.uint8] | ServiceError] = []
+    for index, source in enumerate(sources, start=1):
+        try:
+            prepared.append(await prepare_one(serving, source, mode))
+        except ServiceError as error:
+            prepared.append(error)
+        if index % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+    return prepared
+
+
+async def prepare_one(serving: Serving, source: Source, mode: pictures.Mode) -> NDArray[np.uint8]:
+    """Files are prepared; pixels go to the network as they are."""
+    if isinstance(source, list):
+        return tensors.pixels_of(source, serving.manifest.input.shape)
+    if isinstance(source, str):
+        source = tensors.file_of(source)
+    if not isinstance(source, bytes):
+        raise BadBody(
+            "an image is neither text nor a list",
+            expected="base64 of a picture file, or pixels",
+            found={dict: "an object", type(None): "null", bool: "a boolean"}.get(type(source), "a number"),
+        )
+    return await serving.prepare(source, mode)
+
+
+async def ask(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The answers; the question is taken back if its caller leaves while it waits."""
+    if not serving.batcher.congested:
+        return await serving.predict(pixels)
+    asking = asyncio.ensure_future(serving.predict(pixels))
+    leaving = asyncio.ensure_future(request.receive())
+    leaving.add_done_callback(lambda _: asking.cancel())
+    try:
+        return await asking
+    except asyncio.CancelledError:
+        if leaving.done():
+            raise ClientDisconnect from None
+        raise
+    finally:
+        leaving.cancel()
+
+
+def describe(row: NDArray[np.float32], labels: tuple[str, ...], top: int) -> dict[str, Any]:
+    """One prediction."""
+    guesses = [
+        {"class_id": index, "label": labels[index], "probability": row[index]}
+        for index in np.argsort(-row, kind="stable")[:top].tolist()
+    ]
+    return {**guesses[0], "top": guesses, "probabilities": row}

@@ -1,0 +1,124 @@
+"""Routes for those who run the service: models, health, metrics, the page and the documentation."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from service.api.schemas import Model, Models, Problem
+from service.errors import Draining, ModelError, NotReady
+from service.metrics import CONTENT_TYPE
+from service.registry import Registry
+from service.state import Shared
+
+WEB = Path(__file__).parent.parent / "web"
+
+router = APIRouter()
+
+
+def get_shared(request: Request) -> Shared:
+    shared: Shared = request.state.shared
+    return shared
+
+
+SharedDep = Annotated[Shared, Depends(get_shared)]
+
+
+@router.get("/models", tags=["models"], response_model_exclude_none=True)
+def list_models(shared: SharedDep) -> Models:
+    """Every version in the store: which serve, which were refused and why."""
+    registry = shared.registry
+    names = sorted({*registry.serving, *(name for name, _ in registry.refused)})
+    return Models(
+        models=[show(registry, name, version) for name in names for version in registry.repository.versions(name)]
+    )
+
+
+def show(registry: Registry, name: str, version: int) -> Model:
+    """One version."""
+    if (reason := registry.refused.get((name, version))) is not None:
+        return Model(name=name, version=version, state="refused", reason=refusal(reason))
+    serving = registry.serving.get(name)
+    if serving is None or serving.manifest.version != version:
+        return Model(name=name, version=version, state="available")
+    manifest = serving.manifest
+    return Model(
+        name=name,
+        version=version,
+        state="serving",
+        labels=list(manifest.labels),
+        input={
+            "name": manifest.input.name,
+            "shape": list(manifest.input.shape),
+            "dtype": manifest.input.dtype,
+            "range": list(manifest.input.range),
+            "polarity": manifest.input.polarity,
+        },
+        parameters=manifest.parameters,
+        accuracy=dict(manifest.accuracy),
+        engine=serving.engine.name,
+        precision=serving.engine.precision,
+    )
+
+
+def refusal(error: ModelError) -> str:
+    """Why a version does not serve. The folder's place on this machine is nobody's business."""
+    return type(error).__name__ + ": " + "; ".join(filter(None, (error.expected, error.found)))
+
+
+@router.get("/health/live", tags=["health"])
+async def live() -> dict[str, str]:
+    """Whether this process answers at all."""
+    return {"status": "live"}
+
+
+@router.get("/health/ready", tags=["health"], responses={503: {"model": Problem}})
+async def ready(shared: SharedDep) -> dict[str, str]:
+    """Whether calls should be sent here: the default model has answered rightly, and we are not going down."""
+    if shared.draining:
+        raise Draining("the server is going down", fix="send requests to another server")
+    name = shared.settings.default_model
+    serving = shared.registry.serving.get(name)
+    if serving is None:
+        raise NotReady(
+            "the default model does not serve",
+            expected=f"a version of {name} that keeps its promises",
+            found=", ".join(shared.registry.serving) or "no model serves",
+            fix="see GET /models; train one with `make train`, or set default_model",
+        )
+    return {"status": "ready", "model": name, "version": str(serving.manifest.version)}
+
+
+@router.get("/metrics", tags=["metrics"], response_class=Response)
+def metrics(shared: SharedDep) -> Response:
+    """All series of all workers, for Prometheus."""
+    return Response(shared.metrics.page(), media_type=CONTENT_TYPE)
+
+
+@router.get("/", include_in_schema=False)
+def page() -> HTMLResponse:
+    """The landing page."""
+    return HTMLResponse((WEB / "index.html").read_text(encoding="utf-8"))
+
+
+@router.get("/docs", include_in_schema=False)
+def docs(request: Request) -> HTMLResponse:
+    """The API to read and to try; its scripts come from here, so it works offline."""
+    api: FastAPI = request.app
+    return get_swagger_ui_html(
+        openapi_url=str(api.openapi_url),
+        title=api.title,
+        swagger_js_url="docs/swagger-ui-bundle.js",
+        swagger_css_url="docs/swagger-ui.css",
+        swagger_favicon_url="docs/favicon-32x32.png",
+    )
+
+
+def mount_files(api: FastAPI) -> None:
+    """Files of the page and of the documentation."""
+    api.mount("/docs", StaticFiles(directory=str(files("fastapi_swagger") / "resources")))
+    api.mount("/web", StaticFiles(directory=WEB))

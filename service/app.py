@@ -1,0 +1,65 @@
+"""create_app(): everything is built here, before the first request, and let go after the last."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service import __version__, problems
+from service.api import native, operations
+from service.door import Door, HotRoute, refuse
+from service.drain import draining
+from service.errors import ServiceError
+from service.metrics import FOLDER, Metrics, share
+from service.registry import Registry
+from service.settings import Settings
+from service.state import Shared, State
+from service.watchdog import Watchdog
+
+
+def create_app(settings: Settings) -> Door:
+    """The service with these settings, as the ASGI application that uvicorn calls."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        with ExitStack() as stack:
+            if FOLDER in os.environ:
+                stack.enter_context(share(Path(os.environ[FOLDER])))
+            metrics = Metrics(CollectorRegistry())
+            registry = Registry(settings, metrics)
+            registry.load()
+            shared = Shared(settings, metrics, registry)
+            stack.enter_context(draining(shared))
+            stack.enter_context(Watchdog(registry, settings.hang_s))
+            yield {"shared": shared}
+            await registry.close()
+
+    api = FastAPI(
+        title="Convolve",
+        version=__version__,
+        summary="Pictures in, named probabilities out.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    api.include_router(native.router)
+    api.include_router(operations.router)
+    operations.mount_files(api)
+    api.add_exception_handler(ServiceError, on_service_error)
+    api.add_exception_handler(HTTPException, on_http_error)
+    return Door(api, [route for route in native.router.routes if isinstance(route, HotRoute)])
+
+
+async def on_service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)  # noqa: S101 - registered for nothing else
+    return refuse(request, error)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    return problems.plain(error.status_code, str(error.detail), dict(error.headers or {}))

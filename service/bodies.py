@@ -1,0 +1,159 @@
+"""Request bodies: read within caps, and multipart forms taken apart."""
+
+import asyncio
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from service import pictures
+from service.errors import BadBody, BodyTooLarge, EmptyBody, SlowBody, TooManyPictures, UnsupportedMediaType
+from service.settings import Settings
+
+
+async def read(request: Request, settings: Settings) -> bytes:
+    """The whole body.
+
+    The size is checked from the header, and again while reading, so that a huge body gets its answer early.
+
+    Raises:
+        BodyTooLarge: More than `max_body_bytes`.
+        EmptyBody: No bytes at all.
+        SlowBody: Not here within `body_s`.
+        UnsupportedMediaType: Compressed.
+        starlette.requests.ClientDisconnect: The caller has left.
+    """
+    limit = settings.max_body_bytes
+    headers = request.headers
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise too_large(limit, f"{int(announced):,} bytes")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedMediaType(
+            "the body is compressed", expected="no Content-Encoding", found=headers["content-encoding"][:40]
+        )
+    message = await arrival(request, settings.body_s)
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        chunks, size = [body], len(body)
+        end = asyncio.get_running_loop().time() + settings.body_s
+        while message.get("more_body"):
+            message = await arrival(request, end - asyncio.get_running_loop().time())
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > limit:
+                raise too_large(limit, f"{size:,} bytes and more to come")
+        body = b"".join(chunks)
+    if not body:
+        raise EmptyBody(
+            "the request has no body",
+            expected="a picture file, a multipart form or JSON",
+            found="0 bytes",
+            fix="curl --data-binary @seven.png …/predict",
+        )
+    if len(body) > limit:
+        raise too_large(limit, f"{len(body):,} bytes")
+    return body
+
+
+async def arrival(request: Request, seconds: float) -> Message:
+    """The next piece of the body."""
+    try:
+        async with asyncio.timeout(seconds):
+            message = await request.receive()
+    except TimeoutError:
+        raise SlowBody("the body did not arrive in time", fix="send it faster, or raise body_s") from None
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message
+
+
+def too_large(limit: int, found: str) -> BodyTooLarge:
+    return BodyTooLarge(
+        "the body is too large",
+        expected=f"at most {limit:,} bytes (max_body_bytes)",
+        found=found,
+        fix="send fewer or smaller pictures",
+    )
+
+
+class Form(MultipartParser):
+    """Collects the parts of a multipart form that carry a picture.
+
+    That is every part with a file name, and every other part that does not look like text: a caller may forget the
+    name, and a page may send fields of its own along.
+    """
+
+    def __init__(self, boundary: bytes, max_parts: int) -> None:
+        self.parts: list[bytes] = []
+        self.max_parts = max_parts
+        self.count = 0
+        self.header = b""
+        self.has_name = False
+        self.data: list[bytes] = []
+        super().__init__(
+            boundary,
+            {
+                "on_part_begin": self.begin,
+                "on_header_field": self.header_field,
+                "on_header_value": self.header_value,
+                "on_part_data": self.part_data,
+                "on_part_end": self.end,
+            },
+        )
+
+    def begin(self) -> None:
+        self.count += 1
+        if self.count > self.max_parts:
+            raise TooManyPictures(
+                "the form has too many parts", expected=f"at most {self.max_parts:,} (max_pictures)", found="more"
+            )
+        self.has_name = False
+        self.data = []
+
+    def header_field(self, data: bytes, start: int, end: int) -> None:
+        self.header += data[start:end].lower()
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        if self.header == b"content-disposition" and b"filename" in data[start:end]:
+            self.has_name = True
+        self.header = b""
+
+    def part_data(self, data: bytes, start: int, end: int) -> None:
+        self.data.append(data[start:end])
+
+    def end(self) -> None:
+        part = b"".join(self.data)
+        if self.has_name or pictures.recognise(part):
+            self.parts.append(part)
+
+
+def files(body: bytes, content_type: str, max_parts: int) -> list[bytes]:
+    """The files of a multipart form, in order, whatever their fields are called.
+
+    Raises:
+        BadBody: Not a whole form.
+        EmptyBody: A form without a file.
+        TooManyPictures: More than `max_parts`.
+    """
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    if not boundary:
+        raise BadBody("the form has no boundary", expected="multipart/form-data; boundary=…", found=content_type[:80])
+    ended = False
+
+    def on_end() -> None:
+        nonlocal ended
+        ended = True
+
+    try:
+        form = Form(boundary, max_parts)
+        form.set_callback("end", on_end)
+        form.write(body)
+    except FormParserError as error:
+        raise BadBody("the form is malformed", expected="multipart/form-data", found=str(error)[:120]) from None
+    if not ended:
+        raise BadBody("the form is cut short", expected="the closing boundary", found="the end of the body")
+    if not form.parts:
+        raise EmptyBody("the form has no file", expected="one file or many", fix="curl -F image=@seven.png …/predict")
+    return form.parts

@@ -1,0 +1,150 @@
+"""Every series, in one class.
+
+Several workers write to one folder of memory-mapped files (the client library's multiprocess mode), and whichever of
+them is scraped adds them all up. Files belong to a slot and not to a process: a worker that replaces a dead one goes on
+counting where that one stopped, and the files never pile up.
+"""
+
+import fcntl
+import itertools
+import os
+import platform
+from pathlib import Path
+from typing import IO
+
+import openvino
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service import __version__
+from service.manifest import Manifest
+
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable in which the client library expects the folder that workers share."""
+SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+STAGES = ("prepare", "queue", "compute")
+
+
+class BatchMetrics:
+    """What the batcher of one version counts."""
+
+    def __init__(self, metrics: "Metrics", model: str, version: str) -> None:
+        self.queue_seconds = metrics.stage_seconds.labels("queue", model, version)
+        self.compute_seconds = metrics.stage_seconds.labels("compute", model, version)
+        self.batch_pictures = metrics.batch_pictures.labels(model, version)
+        self.queue_pictures = metrics.queue_pictures.labels(model, version)
+        self.queue_pictures.set(0)
+
+
+class VersionMetrics:
+    """The children of one version, made at start: they exist at zero, and the hot path holds them."""
+
+    def __init__(self, metrics: "Metrics", manifest: Manifest, engine: str, precision: str) -> None:
+        model, version = manifest.name, str(manifest.version)
+        self.batch = BatchMetrics(metrics, model, version)
+        self.prepare_seconds = metrics.stage_seconds.labels("prepare", model, version)
+        self.predictions = [metrics.predictions.labels(model, version, label) for label in manifest.labels]
+        metrics.versions.labels(model, version, engine, precision).set(1)
+
+
+class Metrics:
+    """All series of one process, in the registry that is handed in."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.requests = Counter(
+            "convolve_requests",
+            "Answers given, by route, status, and the version that answered (empty where none did).",
+            ("route", "status", "model", "version"),
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "convolve_request_seconds",
+            "Seconds from the request's arrival to the end of its answer.",
+            ("route", "model", "version"),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.stage_seconds = Histogram(
+            "convolve_stage_seconds",
+            "Seconds in a stage: prepare (all pictures of a call), queue (until its first batch), compute (one batch).",
+            ("stage", "model", "version"),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.batch_pictures = Histogram(
+            "convolve_batch_pictures",
+            "Pictures in a batch.",
+            ("model", "version"),
+            buckets=PICTURES,
+            registry=registry,
+        )
+        self.queue_pictures = Gauge(
+            "convolve_queue_pictures",
+            "Pictures that wait for a batch.",
+            ("model", "version"),
+            multiprocess_mode="sum",
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "convolve_requests_in_flight",
+            "Requests that are being answered.",
+            multiprocess_mode="sum",
+            registry=registry,
+        )
+        self.in_flight.set(0)
+        self.rejected = Counter(
+            "convolve_rejected",
+            "Requests, or pictures of a larger request, that were refused, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        self.predictions = Counter(
+            "convolve_predictions",
+            "Pictures answered, by the class found most probable.",
+            ("model", "version", "label"),
+            registry=registry,
+        )
+        self.versions = Gauge(
+            "convolve_model_loaded",
+            "1 for each version that serves.",
+            ("model", "version", "engine", "precision"),
+            multiprocess_mode="max",
+            registry=registry,
+        )
+        self.build = Gauge(
+            "convolve_build_info",
+            "1, with the versions of what is running.",
+            ("version", "python", "openvino"),
+            multiprocess_mode="max",
+            registry=registry,
+        )
+        self.build.labels(__version__, platform.python_version(), openvino.__version__).set(1)
+
+    def page(self) -> bytes:
+        """All series of all workers, in Prometheus' text format."""
+        if FOLDER not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
+
+
+def share(folder: Path) -> IO[str]:
+    """Let this process count into the first free slot of the shared folder. Call it before `Metrics`.
+
+    Returns:
+        The slot's lock. The kernel frees it when this process ends, however it ends.
+    """
+    for slot in itertools.count():
+        lock = (folder / f"slot-{slot}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            lock.close()
+    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]
+    return lock

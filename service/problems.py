@@ -1,0 +1,67 @@
+"""From an error to what HTTP says of it: statuses, and problem details after RFC 9457."""
+
+import re
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from service import errors
+from service.errors import CallerError, Overload, ServiceError
+
+STATUS: dict[type[ServiceError], int] = {
+    errors.ServiceError: 500,
+    errors.CallerError: 400,
+    errors.UnsupportedPicture: 415,
+    errors.UnsupportedMediaType: 415,
+    errors.SlowBody: 408,
+    errors.TooLarge: 413,
+    errors.UnknownModel: 404,
+    errors.Overload: 503,
+    errors.DeadlineExceeded: 504,
+}
+"""Status of each class of error; a class that is not listed has that of its base."""
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def status_of(error: ServiceError) -> int:
+    """The status of the nearest listed class."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def slug(kind: type[Exception]) -> str:
+    """`QueueFull` → `queue-full`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def title(kind: type[Exception]) -> str:
+    """`QueueFull` → `Queue full`."""
+    return slug(kind).replace("-", " ").capitalize()
+
+
+def describe(error: ServiceError) -> dict[str, Any]:
+    """Problem details. Our own failures keep their reasons for the log."""
+    kind = type(error)
+    details = {"type": f"urn:convolve:problem:{slug(kind)}", "title": title(kind), "status": status_of(error)}
+    details["detail"] = error.detail
+    if isinstance(error, CallerError | Overload):
+        for name in ("expected", "found", "fix"):
+            if text := getattr(error, name):
+                details[name] = text
+    return details
+
+
+def respond(error: ServiceError) -> Response:
+    """The answer to a request that failed as a whole."""
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Overload) else {}
+    if isinstance(error, errors.TooLarge | errors.SlowBody):
+        headers["Connection"] = "close"  # the rest of the body is not read
+    return Response(orjson.dumps(describe(error)), status_of(error), headers, MEDIA_TYPE)
+
+
+def plain(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """The answer where HTTP itself is the matter: no such route, no such method."""
+    phrase = {404: "Not found", 405: "Method not allowed", 500: "Internal server error"}.get(status, "HTTP error")
+    details = {"type": "about:blank", "title": phrase, "status": status, "detail": detail}
+    return Response(orjson.dumps(details), status, headers, MEDIA_TYPE)

@@ -1,0 +1,66 @@
+"""What lies under models/: which versions there are, and whether they are whole."""
+
+import re
+from pathlib import Path
+
+from service.errors import BadVersion
+from service.manifest import Manifest, digest
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a model may be called; everything else under models/ is not a model."""
+
+
+class Repository:
+    """The folder models/<name>/<version>/. Reads, never writes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        """Names of the models that have at least one version, in order."""
+        if not self.root.is_dir():
+            return []
+        names = (path.name for path in self.root.iterdir() if path.is_dir() and NAME.fullmatch(path.name))
+        return sorted(name for name in names if self.versions(name))
+
+    def versions(self, name: str) -> list[int]:
+        """Versions of a model, oldest first. They compare as numbers: 10 comes after 9."""
+        found = (path.name for path in (self.root / name).iterdir() if path.is_dir())
+        return sorted(int(version) for version in found if re.fullmatch(r"[1-9][0-9]{0,8}", version))
+
+    def folder(self, name: str, version: int) -> Path:
+        """Where a version lies."""
+        return self.root / name / str(version)
+
+    def open(self, name: str, version: int) -> Manifest:
+        """The manifest of a version whose files are all there, and are the ones that were published.
+
+        Raises:
+            BadManifest: manifest.json does not keep the contract.
+            BadVersion: A file is missing, damaged, or a link.
+        """
+        folder = self.folder(name, version)
+        for path in [folder, *folder.rglob("*")]:
+            if path.is_symlink():
+                raise BadVersion(f"{path} is a link", expected="plain files", found="a symbolic link")
+        manifest = Manifest.read(folder)
+        if (manifest.name, manifest.version) != (name, version):
+            raise BadVersion(
+                f"{folder} holds another version",
+                expected=f"{name} {version}",
+                found=f"{manifest.name} {manifest.version}",
+            )
+        self.check(folder, manifest)
+        return manifest
+
+    def check(self, folder: Path, manifest: Manifest) -> None:
+        """Compare every file with its checksum: a copy that was cut short must not serve."""
+        if "saved_model.pb" not in manifest.files:
+            raise BadVersion(f"{folder}: the manifest lists no network", expected="saved_model.pb among its files")
+        for name, expected in manifest.files.items():
+            path = folder / name
+            if not path.is_file():
+                raise BadVersion(f"{path} is missing", expected="every file of the manifest", found="no such file")
+            found = digest(path)
+            if found != expected:
+                raise BadVersion(f"{path} is damaged", expected=f"SHA-256 {expected}", found=found)

@@ -1,0 +1,105 @@
+"""Every knob of the service. Read once at start, frozen, and passed on as an argument."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
+
+PREFIX = "CONVOLVE_"
+ELSEWHERE = frozenset({"CONVOLVE_DATA"})
+"""Variables with our prefix that other parts of the project read."""
+
+
+class Settings(BaseSettings):
+    """Flags (`--max-batch 32`) win over environment variables (`CONVOLVE_MAX_BATCH=32`), those over the defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        cli_prog_name="python -m service",
+        cli_kebab_case=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for every interface."""
+    port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    workers: int = Field(0, ge=0)
+    """Processes that answer; 0 is one for each processor core."""
+    models: Path = Path("models")
+    """Folder with the models: <name>/<version>/."""
+    default_model: str = "mnist"
+    """Model that answers where a call names none."""
+    engine: Literal["openvino", "tensorflow"] = "openvino"
+    """What computes; tensorflow must be installed for the second."""
+    threads: int = Field(0, ge=0)
+    """Threads that compute in each worker; 0 shares the cores out among the workers."""
+    max_batch: PositiveInt = 64
+    """Pictures that are computed at once, at most."""
+    max_queue: PositiveInt = 8192
+    """Pictures that wait in each worker, at most; beyond, callers get 503 at once."""
+    max_pictures: PositiveInt = 4096
+    """Pictures in one call, at most."""
+    max_body_bytes: PositiveInt = 32 * 1024 * 1024
+    """Bytes of one request body, at most."""
+    max_pixels: PositiveInt = 25_000_000
+    """Width times height of one picture, at most; checked before it is decoded."""
+    deadline_ms: PositiveInt = 10_000
+    """Milliseconds after which a picture that still waits is given up, with 504."""
+    body_s: float = Field(30.0, gt=0)
+    """Seconds in which a request body must have arrived."""
+    drain_s: float = Field(3.0, ge=0)
+    """Seconds from SIGTERM until the port closes; readiness is red and calls are still answered."""
+    stop_s: PositiveInt = 5
+    """Seconds that accepted calls then have to finish."""
+    hang_s: float = Field(30.0, gt=0)
+    """Seconds without a sign of life after which a worker ends itself, to be replaced."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+
+    @model_validator(mode="after")
+    def queue_holds_a_call(self) -> Self:
+        if self.max_queue < self.max_pictures:
+            raise ValueError(
+                f"max_queue ({self.max_queue}) must be at least max_pictures ({self.max_pictures}),"
+                " or the largest calls could never be taken"
+            )
+        return self
+
+    @property
+    def cores(self) -> int:
+        """Processor cores that this process may use."""
+        return len(os.sched_getaffinity(0))
+
+    @property
+    def processes(self) -> int:
+        """Workers that are really started."""
+        return self.workers or self.cores
+
+    @property
+    def threads_each(self) -> int:
+        """Computing threads that each worker really gets."""
+        return self.threads or max(1, self.cores // self.processes)
+
+    @classmethod
+    def parse(cls, argv: Sequence[str]) -> Self:
+        """Settings from flags and environment.
+
+        Raises:
+            SystemExit: Unknown flag, or `--help`.
+            pydantic.ValidationError: A value that its field does not take.
+        """
+        return CliApp.run(cls, cli_args=list(argv))
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Variables with our prefix that nobody reads: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | ELSEWHERE
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)

@@ -1,0 +1,214 @@
+"""Everyone gets their own answer, nobody waits for a batch to fill, and a failure stays with its batch."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.batcher import Batcher
+from service.engines import Engine
+from service.errors import DeadlineExceeded, Draining, EngineError, QueueFull
+from service.metrics import BatchMetrics, Metrics
+from tests.fakes import Failing, Gated, Reader, answer_to, picture
+
+INLINE = pytest.mark.parametrize("inline", [True, False], ids=["inline", "thread"])
+
+
+@asynccontextmanager
+async def batcher(engine: Engine, *, inline: bool = True, **changes: Any) -> AsyncIterator[Batcher]:
+    settings = {"classes": 10, "max_batch": 8, "max_queue": 64, "deadline_s": 30.0, **changes}
+    made = Batcher(engine, inline=inline, metrics=BatchMetrics(Metrics(CollectorRegistry()), "fake", "1"), **settings)
+    yield made
+    await asyncio.wait_for(made.close(), 30)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+@INLINE
+def test_a_thousand_pictures_by_64_callers_are_never_mixed_up(inline: bool) -> None:
+    async def test() -> None:
+        async with batcher(Reader(), inline=inline, max_queue=1000) as made:
+
+            async def caller(numbers: range) -> None:
+                for number in numbers:
+                    rows = await made.predict(picture(number)[None])
+                    np.testing.assert_array_equal(rows, answer_to(number)[None])
+
+            await asyncio.gather(*(caller(range(start, 1000, 64)) for start in range(64)))
+
+    run(test)
+
+
+@INLINE
+def test_a_call_larger_than_the_largest_batch_is_split_and_put_together_in_order(inline: bool) -> None:
+    async def test() -> None:
+        engine = Reader()
+        async with batcher(engine, inline=inline, max_batch=8) as made:
+            rows = await made.predict(np.stack([picture(number) for number in range(30)]))
+            np.testing.assert_array_equal(rows, np.stack([answer_to(number) for number in range(30)]))
+            assert engine.batches == [8, 8, 8, 6]
+
+    run(test)
+
+
+def test_what_arrives_in_one_turn_of_the_loop_leaves_as_one_batch() -> None:
+    async def test() -> None:
+        engine = Reader()
+        async with batcher(engine) as made:
+            await asyncio.gather(*(made.predict(picture(number)[None]) for number in range(5)))
+            assert engine.batches == [5]
+
+    run(test)
+
+
+def test_what_waits_while_the_network_computes_leaves_together_when_it_is_free() -> None:
+    async def test() -> None:
+        engine = Gated()
+        async with batcher(engine, inline=False) as made:
+            first = asyncio.ensure_future(made.predict(picture(1)[None]))
+            await asyncio.to_thread(engine.started.wait, 30)
+            others = [asyncio.ensure_future(made.predict(picture(number)[None])) for number in range(2, 6)]
+            await asyncio.sleep(0)
+            assert made.congested
+            engine.go.set()
+            await asyncio.gather(first, *others)
+            assert engine.batches == [1, 4]
+
+    run(test)
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
+    async def test() -> None:
+        engine = Gated()
+        async with batcher(engine, inline=False, max_queue=4) as made:
+            first = asyncio.ensure_future(made.predict(picture(1)[None]))
+            await asyncio.to_thread(engine.started.wait, 30)
+            waiting = made.submit(np.stack([picture(2)] * 4))
+            with pytest.raises(QueueFull) as refusal:
+                made.submit(picture(3)[None])
+            assert refusal.value.retry_after_s >= 1
+            assert "4 waiting" in refusal.value.found
+            engine.go.set()
+            await first
+            assert len(await waiting) == 4
+
+    run(test)
+
+
+def test_a_caller_who_has_left_is_not_computed_and_harms_nobody() -> None:
+    async def test() -> None:
+        engine = Gated()
+        async with batcher(engine, inline=False) as made:
+            first = asyncio.ensure_future(made.predict(picture(1)[None]))
+            await asyncio.to_thread(engine.started.wait, 30)
+            leaving, staying = made.submit(picture(2)[None]), made.submit(picture(3)[None])
+            leaving.cancel()
+            engine.go.set()
+            np.testing.assert_array_equal((await staying)[0], answer_to(3))
+            await first
+            assert engine.batches == [1, 1]
+
+    run(test)
+
+
+def test_a_caller_whose_batch_is_being_computed_may_leave() -> None:
+    async def test() -> None:
+        engine = Gated()
+        async with batcher(engine, inline=False) as made:
+            leaving = asyncio.ensure_future(made.predict(picture(1)[None]))
+            await asyncio.to_thread(engine.started.wait, 30)
+            leaving.cancel()
+            engine.go.set()
+            np.testing.assert_array_equal((await made.predict(picture(2)[None]))[0], answer_to(2))
+
+    run(test)
+
+
+def test_a_picture_whose_deadline_has_passed_is_not_computed() -> None:
+    async def test() -> None:
+        engine = Reader()
+        async with batcher(engine, deadline_s=-1.0) as made:
+            with pytest.raises(DeadlineExceeded):
+                await made.predict(picture(1)[None])
+            assert engine.batches == []
+
+    run(test)
+
+
+def test_a_network_that_hangs_answers_late_but_its_callers_are_told_in_time() -> None:
+    async def test() -> None:
+        engine = Gated()
+        async with batcher(engine, inline=False, deadline_s=0.05) as made:
+            with pytest.raises(DeadlineExceeded):
+                await made.predict(picture(1)[None])
+            assert made.busy_since is not None
+            engine.go.set()
+
+    run(test)
+
+
+@INLINE
+def test_a_failing_batch_fails_its_own_callers_and_the_next_one_is_answered(
+    inline: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with batcher(Failing(), inline=inline) as made:
+            outcomes = await asyncio.gather(
+                *(made.predict(picture(number)[None]) for number in (1, 666)), return_exceptions=True
+            )
+            assert all(isinstance(outcome, EngineError) for outcome in outcomes)
+            assert "secret" not in str(outcomes[0])
+            np.testing.assert_array_equal((await made.predict(picture(2)[None]))[0], answer_to(2))
+
+    run(test)
+    assert "a secret of the network" in caplog.text
+
+
+@pytest.mark.parametrize("answers", [np.zeros((2, 10), np.float32), np.full((1, 10), np.nan, np.float32)])
+def test_answers_that_do_not_fit_the_questions_are_an_error(answers: Any) -> None:
+    class Odd(Reader):
+        def predict(self, pixels: Any) -> Any:
+            return answers
+
+    async def test() -> None:
+        async with batcher(Odd()) as made:
+            with pytest.raises(EngineError):
+                await made.predict(picture(1)[None])
+
+    run(test)
+
+
+@INLINE
+def test_closing_finishes_what_is_queued_takes_nothing_new_and_may_happen_twice(inline: bool) -> None:
+    async def test() -> None:
+        async with batcher(Reader(), inline=inline, max_batch=2) as made:
+            waiting = made.submit(np.stack([picture(number) for number in range(5)]))
+            await asyncio.gather(made.close(), made.close())
+            assert waiting.done()
+            assert len(waiting.result()) == 5
+            with pytest.raises(Draining):
+                made.submit(picture(1)[None])
+
+    run(test)
+
+
+def test_every_stage_and_batch_is_counted() -> None:
+    async def test() -> None:
+        registry = CollectorRegistry()
+        metrics = BatchMetrics(Metrics(registry), "fake", "1")
+        made = Batcher(Reader(), classes=10, max_batch=4, max_queue=64, deadline_s=30.0, inline=True, metrics=metrics)
+        await asyncio.gather(*(made.predict(picture(number)[None]) for number in range(6)))
+        labels = {"model": "fake", "version": "1"}
+        assert registry.get_sample_value("convolve_batch_pictures_count", labels) == 2
+        assert registry.get_sample_value("convolve_batch_pictures_sum", labels) == 6
+        assert registry.get_sample_value("convolve_stage_seconds_count", {"stage": "queue", **labels}) == 6
+        assert registry.get_sample_value("convolve_stage_seconds_count", {"stage": "compute", **labels}) == 2
+        assert registry.get_sample_value("convolve_queue_pictures", labels) == 0
+
+    run(test)
