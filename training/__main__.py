@@ -1,0 +1,136 @@
+"""python -m training: flags → Config → the steps."""
+
+import argparse
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from service.errors import ServiceError
+from training.config import MAX_EPOCHS, RECIPES, SPLIT_SEED, VALIDATION, Config
+from training.datasets import load_mnist, split
+from training.errors import TrainingError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train a network and publish it. Prints the folder of the new version.
+
+    Args:
+        argv: Flags; those of the process if none are given.
+
+    Returns:
+        0, 1 for failure, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        config = read_flags(argv)
+    except SystemExit as stop:  # how argparse ends, having said why
+        return int(stop.code or 0)
+    try:
+        print(run(config))
+    except KeyboardInterrupt:
+        say(f"\nStopped. {'Finished epochs are kept' if config.state.exists() else 'No epoch was finished yet'}.")
+        flags = [flag for flag in argv if flag != "--resume"]
+        say(f"Go on with: python -m training {shlex.join([*flags, '--resume'])}")
+        return 130
+    except (TrainingError, ServiceError, OSError) as error:
+        say(f"error: {error}")
+        return 1
+    return 0
+
+
+def read_flags(argv: list[str]) -> Config:
+    """Flags, and the environment behind them, as one Config."""
+    parser = argparse.ArgumentParser(prog="python -m training", description="Train the documented network on MNIST.")
+    data = os.environ.get("CONVOLVE_DATA")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(data) if data else None,
+        metavar="DIR",
+        help="folder with the four MNIST files, gzipped or not (CONVOLVE_DATA; default: download)",
+    )
+    parser.add_argument("--name", type=read_name, default="mnist", help="name of the model (default: %(default)s)")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        default=Path(os.environ.get("CONVOLVE_MODELS") or "models"),
+        metavar="DIR",
+        help="where the finished version goes, as NAME/NUMBER (CONVOLVE_MODELS; default: models)",
+    )
+    parser.add_argument("--recipe", choices=RECIPES, default="standard", help="see training/config.py")
+    parser.add_argument("--seed", type=read_number(0, 2**32 - 1), default=1, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--epochs", type=read_number(1, MAX_EPOCHS), metavar="N", help=f"1 to {MAX_EPOCHS} (default: the recipe's)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of such a run")
+    flags = parser.parse_args(argv)
+    recipe = RECIPES[flags.recipe]
+    return Config(
+        recipe=replace(recipe, epochs=flags.epochs or recipe.epochs),
+        recipe_name=flags.recipe,
+        name=flags.name,
+        seed=flags.seed,
+        data=flags.data,
+        models=flags.models,
+        resume=flags.resume,
+    )
+
+
+def read_name(text: str) -> str:
+    """A model's name, which becomes a folder and a part of addresses."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise argparse.ArgumentTypeError(f"expected letters, digits, '.', '_' and '-', found {text!r}")
+    return text
+
+
+def read_number(least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers in a range."""
+
+    def read(text: str) -> int:
+        if not (text.isdecimal() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, found {text!r}")
+        return int(text)
+
+    return read
+
+
+def run(config: Config) -> Path:
+    """Data, network, fit, evaluate, save. Returns the folder of the new version."""
+    data = load_mnist(config.data)
+    training, validation = split(data.train, VALIDATION, SPLIT_SEED)
+
+    # TensorFlow takes seconds to import: wrong flags and wrong files are told before.
+    from training import evaluate, export
+    from training.train import train
+
+    folder = export.open_folder(config.models, config.name)
+    tell_state(config)
+    network, progress = train(config, training, validation)
+    parts = {"validation": validation, "test": data.test}
+    measured = {name: evaluate.measure(network, part, data.classes) for name, part in parts.items()}
+    for name, measurement in measured.items():
+        say(f"{name}: {measurement.accuracy:.2%} of {measurement.pictures:,}, loss {measurement.loss:.4f}")
+    manifest = export.describe(config, data, network, progress, measured)
+    version = export.publish(folder, network, manifest, export.report(progress, measured, data.classes))
+    config.state.unlink(missing_ok=True)
+    return version
+
+
+def tell_state(config: Config) -> None:
+    """Say what becomes of an earlier run, or of the wish to go on with one."""
+    if config.resume and not config.state.exists():
+        say(f"Nothing to go on from at {config.state}: starting from the beginning.")
+    elif config.state.exists():
+        say(f"Going on from {config.state}." if config.resume else f"Starting anew, over {config.state} (no --resume).")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The state of an unfinished run, one file per run, written whole after each epoch."""
+
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from training.config import Config
+from training.errors import TrainingError
+
+Arrays = list[NDArray[Any]]
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    curves: list[dict[str, float]] = field(default_factory=list)
+    """Per finished epoch: epoch, rate, loss, accuracy, validation_loss, validation_accuracy, seconds."""
+    best: Arrays = field(default_factory=list)
+    """Weights after the epoch with the lowest validation loss."""
+
+    @property
+    def best_epoch(self) -> int:
+        """Counted from 1; 0 before the first."""
+        return 1 + int(np.argmin([point["validation_loss"] for point in self.curves])) if self.curves else 0
+
+    @property
+    def seconds(self) -> float:
+        """Time of all epochs, across interruptions."""
+        return sum(point["seconds"] for point in self.curves)
+
+    def keep(self, point: dict[str, float], network: keras.Model) -> None:
+        """Add a finished epoch, and its weights where they are the best so far."""
+        self.curves.append(point)
+        if self.best_epoch == len(self.curves):
+            self.best = network.get_weights()
+
+    def finished(self, config: Config) -> bool:
+        """All epochs done, or the validation loss has stopped falling."""
+        done = len(self.curves)
+        return done >= config.recipe.epochs or done - self.best_epoch >= config.recipe.patience
+
+
+def get_variables(network: keras.Model) -> list[keras.Variable]:
+    """All that changes while training: weights, positions of the dropout draws, optimizer moments and step."""
+    return [*network.variables, *network.optimizer.variables]
+
+
+def describe(config: Config) -> str:
+    """What must be the same for a run to go on as if it had never stopped."""
+    return json.dumps({"recipe": asdict(config.recipe), "seed": config.seed}, sort_keys=True)
+
+
+def save(config: Config, network: keras.Model, progress: Progress) -> None:
+    """Replace the state of this run, so that a kill at any moment leaves the old or the new one."""
+    arrays: dict[str, Any] = {
+        f"variable_{index}": np.asarray(value) for index, value in enumerate(get_variables(network))
+    }
+    arrays |= {f"best_{index}": value for index, value in enumerate(progress.best)}
+    arrays |= {"run": describe(config), "curves": json.dumps(progress.curves)}
+    draft = config.state.with_name(f".{config.state.name}.{os.getpid()}")
+    config.state.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with draft.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(config.state)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def restore(config: Config, network: keras.Model) -> Progress:
+    """Put the saved state into a freshly compiled network.
+
+    Raises:
+        TrainingError: The state can not be read, or is that of a run with other knobs.
+    """
+    state = read(config.state)
+    run = str(state.pop("run", ""))
+    if run != describe(config):
+        raise TrainingError(
+            f"{config.state} is the state of another run: expected {describe(config)}, found {run}; "
+            "give the flags of that run, or start again without --resume"
+        )
+    for index, variable in enumerate(get_variables(network)):
+        variable.assign(state.pop(f"variable_{index}"))
+    return Progress(json.loads(str(state.pop("curves"))), [state[f"best_{index}"] for index in range(len(state))])
+
+
+def read(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays in a state file; pickles are refused."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise TrainingError(f"{path} can not be read ({error}); start again without --resume") from None

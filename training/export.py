@@ -1,0 +1,204 @@
+"""One finished folder `models/<name>/<next integer>/`, which appears whole or not at all."""
+
+import errno
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from service import engines
+from service.manifest import Golden, Input, Manifest, digest
+from training.checkpoint import Progress
+from training.config import SPLIT_SEED, Config
+from training.datasets import Dataset
+from training.errors import TrainingError
+from training.evaluate import Measurement
+from training.strokes import golden
+
+TOLERANCE = 1e-5
+"""How far the probabilities of two engines may be apart, both computing in float32."""
+
+
+def describe(
+    config: Config, data: Dataset, network: keras.Model, progress: Progress, measured: Mapping[str, Measurement]
+) -> Manifest:
+    """All that a version says of itself, except its number and its files.
+
+    Args:
+        config: The run.
+        data: What it learnt from.
+        network: With its final weights.
+        progress: Its curves.
+        measured: One entry for `validation`, one for `test`.
+    """
+    pictures = golden(network.input_shape[1:])
+    probabilities = network.predict(pictures, verbose=0)
+    return Manifest(
+        name=config.name,
+        version=0,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        input=Input(name=network.inputs[0].name, shape=network.input_shape[1:]),
+        labels=data.classes,
+        parameters=network.count_params(),
+        accuracy={part: measurement.accuracy for part, measurement in measured.items()},
+        golden=tuple(
+            Golden(picture.tobytes(), tuple(map(float, answer)))
+            for picture, answer in zip(pictures, probabilities, strict=True)
+        ),
+        training={
+            "data": {
+                "name": data.name,
+                "source": data.source,
+                "licence": data.licence,
+                "sha256": data.digests,
+                "split_seed": SPLIT_SEED,
+                "validation": measured["validation"].pictures,
+                "training": len(data.train) - measured["validation"].pictures,
+                "test": measured["test"].pictures,
+            },
+            "seed": config.seed,
+            "recipe": {"name": config.recipe_name, **asdict(config.recipe)},
+            "epochs": len(progress.curves),
+            "best_epoch": progress.best_epoch,
+            "seconds": round(progress.seconds, 1),
+            "versions": {
+                "python": platform.python_version(),
+                "keras": keras.version(),
+                "tensorflow": tf.__version__,
+                "numpy": np.__version__,
+            },
+            "machine": {"processor": read_processor(), "cores": len(os.sched_getaffinity(0))},
+        },
+    )
+
+
+def read_processor() -> str:
+    """The processor's name, where Linux tells it; else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def report(progress: Progress, measured: Mapping[str, Measurement], classes: tuple[str, ...]) -> dict[str, Any]:
+    """What `report.json` holds: curves per epoch; loss, accuracy per class and confusion matrix of each part."""
+    return {
+        "classes": classes,
+        "best_epoch": progress.best_epoch,
+        "curves": progress.curves,
+        **{part: asdict(measurement) for part, measurement in measured.items()},
+    }
+
+
+def open_folder(models: Path, name: str) -> Path:
+    """`models`/`name`, made if need be. Called before a run begins, which would else end in vain.
+
+    Raises:
+        TrainingError: We may not write there.
+    """
+    folder = models / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder):
+            return folder
+    except OSError as error:
+        raise TrainingError(f"{folder} can not be written ({error.strerror}); say where with --models") from None
+
+
+def publish(folder: Path, network: keras.Model, manifest: Manifest, words: Mapping[str, Any]) -> Path:
+    """Add a version to a model's folder.
+
+    Args:
+        folder: `models/<name>`.
+        network: With its final weights.
+        manifest: From `describe`.
+        words: From `report`.
+
+    Returns:
+        `folder`/<next integer>.
+
+    Raises:
+        TrainingError: The written network does not give the manifest's answers.
+        BadVersion: The written network can not be loaded.
+    """
+    draft = Path(tempfile.mkdtemp(prefix=".", dir=folder))
+    try:
+        save_network(network, draft, manifest)
+        check_answers(draft, manifest)
+        (draft / "report.json").write_text(json.dumps(words, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        draft.chmod(0o755)  # temporary folders are closed to others, and the server may be another user
+        return claim(draft, folder, manifest)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)  # gone already, if all went well
+
+
+def save_network(network: keras.Model, folder: Path, manifest: Manifest) -> None:
+    """Write a SavedModel with one signature, `serving_default`, and each weight once (Keras' export: twice)."""
+    # A bare module, because what Keras tracks on a model of its own would be written a second time.
+    module = tf.Module()
+    module.weights = [weight.value for weight in network.weights]
+    given = tf.TensorSpec((None, *manifest.input.shape), manifest.input.dtype, name=manifest.input.name)
+
+    @tf.function(autograph=False, input_signature=[given])  # type: ignore[untyped-decorator]
+    def answer(pictures: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {manifest.output: network(pictures, training=False)}
+
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": answer})
+    (folder / "assets").rmdir()  # always written, never filled, and git does not keep empty folders
+
+
+def check_answers(folder: Path, manifest: Manifest) -> None:
+    """Load what was written with the engine that serves by default, and ask it the golden pictures.
+
+    Raises:
+        TrainingError: It answers otherwise than Keras.
+        BadVersion: It can not be loaded.
+    """
+    pictures = np.stack([np.frombuffer(one.pixels, np.uint8).reshape(manifest.input.shape) for one in manifest.golden])
+    expected = np.array([one.probabilities for one in manifest.golden])
+    found = engines.load("openvino", folder, manifest, threads=1).predict(pictures)
+    apart = float(np.abs(found - expected).max())
+    if not apart <= TOLERANCE:
+        raise TrainingError(
+            f"the exported network is not the trained one: expected probabilities within {TOLERANCE}, found {apart}"
+        )
+
+
+def claim(draft: Path, folder: Path, manifest: Manifest) -> Path:
+    """Give a finished draft the next free number. Of two at once, the later one takes the number after."""
+    paths = sorted(path for path in draft.rglob("*") if path.is_file())
+    files = {path.relative_to(draft).as_posix(): digest(path) for path in paths if path.name != "report.json"}
+    while True:
+        version = 1 + max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=0)
+        replace(manifest, version=version, files=files).write(draft)
+        for path in (*draft.rglob("*"), draft):
+            sync(path)
+        try:
+            draft.rename(folder / str(version))
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        else:
+            sync(folder)
+            return folder / str(version)
+
+
+def sync(path: Path) -> None:
+    """Have a file or a folder on disk before anything that comes after it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,70 @@
+"""The documented network: 28 × 28 × 1 digits in, 10 softmax probabilities out, 1,199,882 parameters."""
+
+import keras
+
+from training.errors import TrainingError
+
+SHAPE = (28, 28, 1)
+CLASSES = 10
+
+# Layer, output, parameters, as the lecture slides "Summary of Convolutional Neural Networks" document them. They print
+# 18,494 for conv_2; their own formula, ((3·3·32) + 1) · 64, and their own total give 18,496.
+TABLE: tuple[tuple[str, tuple[int, ...], int], ...] = (
+    ("conv_1", (26, 26, 32), 320),
+    ("conv_2", (24, 24, 64), 18_496),
+    ("max_pool", (12, 12, 64), 0),
+    ("flatten", (9_216,), 0),
+    ("fc_1", (128,), 1_179_776),
+    ("fc_2", (10,), 1_290),
+)
+PARAMETERS = 1_199_882
+
+
+def build_network(dropout: tuple[float, float]) -> keras.Model:
+    """The documented layers, with scaling before them and dropout between them; neither holds a parameter.
+
+    Args:
+        dropout: Shares dropped after the pool and after fc_1, while training only.
+
+    Returns:
+        Takes raw uint8 (n, 28, 28, 1), 0 to 255; gives float32 (n, 10). Its start comes from Keras' global seed.
+
+    Raises:
+        TrainingError: A layer is not what the table says.
+    """
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input(SHAPE, dtype="uint8", name="image"),
+            # First, and part of the network: nobody who serves it can scale otherwise than we trained.
+            layers.Rescaling(1 / 255, name="scaling"),
+            layers.Conv2D(32, 3, activation="relu", name="conv_1"),
+            layers.Conv2D(64, 3, activation="relu", name="conv_2"),
+            layers.MaxPooling2D(2, name="max_pool"),
+            layers.Dropout(dropout[0], name="dropout_1"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(128, activation="relu", name="fc_1"),
+            layers.Dropout(dropout[1], name="dropout_2"),
+            layers.Dense(CLASSES, activation="softmax", name="fc_2"),
+        ],
+        name="documented",
+    )
+    check_network(network)
+    return network
+
+
+def check_network(network: keras.Model) -> None:
+    """Compare a network with the table, layer by layer.
+
+    Raises:
+        TrainingError: Names the layer, what was expected and what was found.
+    """
+    layers = {layer.name: layer for layer in network.layers}
+    for name, shape, parameters in TABLE:
+        if name not in layers:
+            raise TrainingError(f"layer {name}: expected in the network, found none of that name")
+        found = (tuple(layers[name].output.shape[1:]), layers[name].count_params())
+        if found != (shape, parameters):
+            raise TrainingError(f"layer {name}: expected output and parameters {(shape, parameters)}, found {found}")
+    if network.count_params() != PARAMETERS:
+        raise TrainingError(f"the network: expected {PARAMETERS:,} parameters, found {network.count_params():,}")

@@ -1,0 +1,140 @@
+"""The loop, read top to bottom.
+
+The recipe `standard` reaches TODO.
+"""
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from training import checkpoint
+from training.checkpoint import Progress
+from training.config import Config, Recipe
+from training.datasets import Part, Pixels
+from training.distortion import distort
+from training.network import build_network
+
+
+def train(config: Config, training: Part, validation: Part) -> tuple[keras.Model, Progress]:
+    """Train the documented network, keep the weights with the lowest validation loss.
+
+    The same config, pictures and machine give the same weights, interrupted or not: all chance comes from the seed,
+    and what an epoch draws depends on nothing but the seed and its number. State is saved after every epoch.
+
+    Args:
+        config: The run; with `resume` it goes on from its saved state, if there is one.
+        training: Pictures to learn.
+        validation: Pictures to choose the epoch by.
+
+    Returns:
+        The network with its best weights, and the curves.
+
+    Raises:
+        TrainingError: There is a state to go on from, but it is damaged or of another run.
+    """
+    recipe = config.recipe
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
+    network = build_network(recipe.dropout)
+    compile_network(network, recipe, steps=count_steps(training, recipe))
+    progress = checkpoint.restore(config, network) if config.resume and config.state.exists() else Progress()
+
+    while not progress.finished(config):
+        epoch = len(progress.curves) + 1
+        began = time.perf_counter()
+        rate = float(network.optimizer.learning_rate)
+        learnt = run_epoch(network, training, config, epoch)
+        with averaged(network):
+            held = network.evaluate(validation.pictures, validation.labels, 500, verbose=0, return_dict=True)
+            point = {
+                "epoch": epoch,
+                "rate": rate,
+                "loss": learnt["loss"],
+                "accuracy": learnt["accuracy"],
+                "validation_loss": held["loss"],
+                "validation_accuracy": held["accuracy"],
+                "seconds": round(time.perf_counter() - began, 1),
+            }
+            progress.keep(point, network)
+        checkpoint.save(config, network, progress)
+        tell(point, progress)
+
+    network.set_weights(progress.best)
+    return network, progress
+
+
+def compile_network(network: keras.Model, recipe: Recipe, *, steps: int) -> None:
+    """Loss, optimizer and its rate: a line up, then a cosine down to the last of `steps` × epochs."""
+    rate = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        warmup_target=recipe.rate,
+        warmup_steps=recipe.warmup * steps,
+        decay_steps=max(1, (recipe.epochs - recipe.warmup) * steps),
+        alpha=recipe.final,
+    )
+    network.compile(
+        optimizer=keras.optimizers.AdamW(rate, weight_decay=recipe.decay, use_ema=True, ema_momentum=recipe.averaging),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,  # no faster on processors, and its compiling costs more than a short run
+    )
+    # Now rather than at the first step, so that a saved state has somewhere to go.
+    network.optimizer.build(network.trainable_variables)
+
+
+def count_steps(part: Part, recipe: Recipe) -> int:
+    """Batches per epoch; the last may be smaller."""
+    return math.ceil(len(part) / recipe.batch)
+
+
+def run_epoch(network: keras.Model, part: Part, config: Config, epoch: int) -> dict[str, float]:
+    """One pass over the training part. Returns its mean loss and accuracy, dropout and distortion included."""
+    steps = count_steps(part, config.recipe)
+    # Into a log goes one line per epoch instead of a moving bar.
+    bar = keras.utils.Progbar(steps, verbose=1 if sys.stderr.isatty() else 2, stateful_metrics=("loss", "accuracy"))
+    sums = np.zeros(2)
+    seen = 0
+    with contextlib.redirect_stdout(sys.stderr):
+        print(f"Epoch {epoch}/{config.recipe.epochs}")
+        for step, (pictures, labels) in enumerate(draw_batches(part, config, epoch), start=1):
+            result = network.train_on_batch(pictures, labels, return_dict=True)
+            sums += np.array([result["loss"], result["accuracy"]]) * len(labels)
+            seen += len(labels)
+            means = {"loss": float(sums[0] / seen), "accuracy": float(sums[1] / seen)}
+            bar.update(step, list(means.items()))
+    return means
+
+
+def draw_batches(part: Part, config: Config, epoch: int) -> Iterator[tuple[Pixels, Pixels]]:
+    """All pictures once, in an order and with distortions that only seed and epoch decide."""
+    random = np.random.default_rng([config.seed, epoch])
+    order = random.permutation(len(part))
+    for start in range(0, len(part), config.recipe.batch):
+        chosen = order[start : start + config.recipe.batch]
+        yield distort(part.pictures[chosen], config.recipe, random), part.labels[chosen]
+
+
+@contextlib.contextmanager
+def averaged(network: keras.Model) -> Iterator[None]:
+    """Inside, the network has the running average of its weights."""
+    weights = network.get_weights()
+    network.optimizer.finalize_variable_values(network.trainable_variables)
+    try:
+        yield
+    finally:
+        network.set_weights(weights)
+
+
+def tell(point: dict[str, float], progress: Progress) -> None:
+    """One line on stderr about a finished epoch."""
+    mark = ", best so far" if progress.best_epoch == point["epoch"] else ""
+    print(
+        f"  validation: loss {point['validation_loss']:.4f}, accuracy {point['validation_accuracy']:.2%}{mark}",
+        file=sys.stderr,
+    )
