@@ -62,4 +62,11 @@ async def on_service_error(request: Request, error: Exception) -> Response:
 
 async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    return problems.plain(error.status_code, str(error.detail), dict(error.headers or {}))
+    path = ascii(request.url.path)[:80]
+    if error.status_code == 404:
+        return problems.plain(404, "there is nothing here", found=path, fix="see /docs for the routes")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        detail = "this route does not take that method"
+        return problems.plain(405, detail, error.headers, expected=allowed, found=f"{request.method} {path}")
+    return problems.plain(error.status_code, str(error.detail), error.headers)

@@ -1,6 +1,8 @@
 """From an error to what HTTP says of it: statuses, and problem details after RFC 9457."""
 
 import re
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -60,8 +62,7 @@ def respond(error: ServiceError) -> Response:
     return Response(orjson.dumps(describe(error)), status_of(error), headers, MEDIA_TYPE)
 
 
-def plain(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+def plain(status: int, detail: str, headers: Mapping[str, str] | None = None, **more: str) -> Response:
     """The answer where HTTP itself is the matter: no such route, no such method."""
-    phrase = {404: "Not found", 405: "Method not allowed", 500: "Internal server error"}.get(status, "HTTP error")
-    details = {"type": "about:blank", "title": phrase, "status": status, "detail": detail}
+    details = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
     return Response(orjson.dumps(details), status, headers, MEDIA_TYPE)

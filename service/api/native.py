@@ -39,7 +39,8 @@ class Query:
     prepare: pictures.Mode = "auto"
 
 
-@router.api_route("/predict", methods=["POST", "PUT"], **PREDICT_API)
+@router.post("/predict", **PREDICT_API)
+@router.api_route("/predict", methods=["POST", "PUT"], include_in_schema=False)  # PUT for `curl -T`
 async def predict(request: Request) -> Response:
     """Probabilities of every class for one picture, or for each of many."""
     shared: Shared = request.scope["state"]["shared"]
