@@ -98,7 +98,7 @@ def restore(config: Config, network: keras.Model) -> Progress:
 def read(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays in a state file; pickles are refused."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return dict(archive)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path} can not be read ({error}); start again without --resume") from None

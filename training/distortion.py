@@ -24,8 +24,7 @@ def distort(pictures: Pixels, recipe: Recipe, random: np.random.Generator) -> Pi
     centre = np.array([(height - 1) / 2, (width - 1) / 2], np.float32)
     grid = np.stack([rows, columns]) - centre[:, np.newaxis]
     sources = matrices @ grid + (shifts + centre)[:, :, np.newaxis]
-    result: Pixels = sample(pictures[..., 0], sources).reshape(pictures.shape)
-    return result
+    return sample(pictures[..., 0], sources).reshape(pictures.shape)
 
 
 def draw_maps(
@@ -54,4 +53,5 @@ def sample(pictures: Pixels, places: NDArray[np.float32]) -> Pixels:
     first = (np.arange(count, dtype=np.int32) * (height + 2) * stride)[:, np.newaxis] + top * stride + left
     upper = padded[first] * (1 - right) + padded[first + 1] * right
     lower = padded[first + stride] * (1 - right) + padded[first + stride + 1] * right
-    return np.rint(upper * (1 - down) + lower * down).astype(np.uint8)
+    result: Pixels = np.rint(upper * (1 - down) + lower * down).astype(np.uint8)
+    return result

@@ -77,7 +77,7 @@ def describe(
                 "tensorflow": tf.__version__,
                 "numpy": np.__version__,
             },
-            "machine": {"processor": read_processor(), "cores": len(os.sched_getaffinity(0))},
+            "machine": {"processor": read_processor(), "cores": os.cpu_count()},
         },
     )
 

@@ -1,0 +1,183 @@
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import openvino
+import pytest
+import tensorflow as tf
+
+from service.errors import BadVersion
+from service.manifest import Manifest, digest
+from tests.training.conftest import make_config
+from training import export
+from training.checkpoint import Progress
+from training.datasets import Dataset
+from training.errors import TrainingError
+from training.evaluate import measure
+from training.network import build_network
+
+pytestmark = pytest.mark.tensorflow
+
+CURVES = [{"epoch": 1, "validation_loss": 0.5, "seconds": 2.5}]
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    """Untrained: nothing here depends on what it knows."""
+    keras.utils.set_random_seed(5)
+    return build_network((0.25, 0.5))
+
+
+@pytest.fixture(scope="module")
+def manifest(network: keras.Model, tiny: Dataset) -> Manifest:
+    measured = {part: measure(network, tiny.test, tiny.classes) for part in ("validation", "test")}
+    return export.describe(make_config(Path("somewhere")), tiny, network, Progress(CURVES), measured)
+
+
+@pytest.fixture(scope="module")
+def version(network: keras.Model, manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published version."""
+    folder = export.open_folder(tmp_path_factory.mktemp("models"), "tiny")
+    return export.publish(folder, network, manifest, {"curves": CURVES})
+
+
+def test_signature_is_the_contract_in_plain_tensorflow(version: Path, network: keras.Model, tiny: Dataset) -> None:
+    answer = tf.saved_model.load(str(version)).signatures["serving_default"]
+    assert answer.structured_input_signature == (
+        (),
+        {"image": tf.TensorSpec((None, 28, 28, 1), tf.uint8, name="image")},
+    )
+    assert answer.structured_outputs == {"probabilities": tf.TensorSpec((None, 10), tf.float32, name="probabilities")}
+    for count in (1, 3):
+        pictures = tiny.test.pictures[:count]
+        found = answer(image=tf.constant(pictures))["probabilities"]
+        np.testing.assert_allclose(found, network(pictures), atol=1e-6)
+
+
+def test_openvino_reads_the_folder_as_it_is(version: Path) -> None:
+    read = openvino.Core().read_model(version)
+    ports = [
+        (port.names, port.element_type.to_string(), port.partial_shape.to_string())
+        for port in (*read.inputs, *read.outputs)
+    ]
+    assert ports == [({"image"}, "u8", "[?,28,28,1]"), ({"probabilities"}, "f32", "[?,10]")]
+
+
+def test_every_weight_is_written_once(version: Path) -> None:
+    sizes = sum(path.stat().st_size for path in (version / "variables").iterdir())
+    assert 4 * 1_199_882 < sizes < 4 * 1_199_882 + 2_000
+
+
+def test_manifest_keeps_the_contract(version: Path, manifest: Manifest) -> None:
+    written = Manifest.read(version)
+    assert (written.name, written.version, version.name) == ("tiny", 1, "1")
+    assert written.input.shape == (28, 28, 1)
+    assert written.input.name == "image"
+    assert written.labels == tuple("0123456789")
+    assert written.parameters == 1_199_882
+    assert len(written.golden) == 10
+    assert written.training["recipe"]["batch"] == 16
+    assert written.training["seed"] == 1
+    assert written.training["data"]["training"] == 40
+    assert set(written.training["versions"]) == {"python", "keras", "tensorflow", "numpy"}
+    assert json.loads((version / "report.json").read_text()) == {"curves": CURVES}
+
+
+def test_manifest_lists_every_file_of_the_network(version: Path) -> None:
+    network = [version / "saved_model.pb", version / "fingerprint.pb", *(version / "variables").iterdir()]
+    files = {path.relative_to(version).as_posix(): digest(path) for path in network}
+    assert Manifest.read(version).files == files
+    assert len(files) == 4
+
+
+def test_golden_answers_are_the_networks(version: Path, network: keras.Model) -> None:
+    for golden in Manifest.read(version).golden:
+        pixels = np.frombuffer(golden.pixels, np.uint8).reshape(1, 28, 28, 1)
+        np.testing.assert_allclose(network(pixels)[0], golden.probabilities, atol=1e-6)
+
+
+def test_nothing_of_this_machines_folders_is_written(version: Path) -> None:
+    for path in version.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert str(Path(__file__).parents[2]).encode() not in content
+            assert str(version.parent).encode() not in content
+            assert b"site-packages" not in content
+
+
+def test_others_may_read_a_version(version: Path) -> None:
+    assert version.stat().st_mode & 0o777 == 0o755
+
+
+def test_next_version_has_the_next_number(network: keras.Model, manifest: Manifest, tmp_path: Path) -> None:
+    for name in ("2", "10", "notes"):
+        (tmp_path / name).mkdir()
+    assert export.publish(tmp_path, network, manifest, {}) == tmp_path / "11"
+
+
+def test_failure_leaves_nothing_behind(
+    network: keras.Model, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(export, "sync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        export.publish(tmp_path, network, manifest, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_network_that_answers_otherwise_is_not_published(
+    network: keras.Model, manifest: Manifest, tmp_path: Path
+) -> None:
+    wrong = replace(manifest.golden[0], probabilities=(1.0, *manifest.golden[0].probabilities[1:]))
+    with pytest.raises(TrainingError, match="expected probabilities within 1e-05, found 0"):
+        export.publish(tmp_path, network, replace(manifest, golden=(wrong,)), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_network_that_can_not_be_loaded_is_not_published(
+    network: keras.Model, manifest: Manifest, tmp_path: Path
+) -> None:
+    with pytest.raises(BadVersion):
+        export.publish(tmp_path, network, replace(manifest, labels=("one", "two")), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_at_once_get_a_number_each(manifest: Manifest, tmp_path: Path) -> None:
+    def publish(word: str) -> None:
+        draft = tmp_path / f".{word}"
+        draft.mkdir()
+        (draft / "saved_model.pb").write_text(word)
+        together.wait()
+        export.claim(draft, tmp_path, manifest)
+
+    together = threading.Barrier(8)
+    threads = [threading.Thread(target=publish, args=(str(number),)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    versions = sorted(int(path.name) for path in tmp_path.iterdir())
+    assert versions == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert len({(tmp_path / str(number) / "saved_model.pb").read_text() for number in versions}) == 8
+    for number in versions:
+        assert Manifest.read(tmp_path / str(number)).version == number
+
+
+def test_folder_that_can_not_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file")
+    with pytest.raises(TrainingError, match=r"models/tiny can not be written .*--models"):
+        export.open_folder(tmp_path / "models", "tiny")
+
+
+def test_report_has_curves_and_both_parts(network: keras.Model, tiny: Dataset) -> None:
+    measured = {part: measure(network, tiny.test, tiny.classes) for part in ("validation", "test")}
+    report = export.report(Progress(CURVES), measured, tiny.classes)
+    assert report["curves"] == CURVES
+    assert report["best_epoch"] == 1
+    for part in ("validation", "test"):
+        assert set(report[part]) == {"pictures", "loss", "accuracy", "per_class", "confusion"}

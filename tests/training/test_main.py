@@ -1,0 +1,118 @@
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from service.manifest import Manifest
+from training import __main__ as command
+from training import checkpoint
+from training.checkpoint import Progress
+from training.config import RECIPES, Config
+from training.datasets import Dataset
+from training.errors import TrainingError
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(autouse=True)
+def small(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole command, on a set and with a recipe that are done in a moment, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CONVOLVE_DATA", raising=False)
+    monkeypatch.delenv("CONVOLVE_MODELS", raising=False)
+    monkeypatch.setattr(command, "load_mnist", lambda _: tiny)
+    monkeypatch.setattr(command, "VALIDATION", 10)
+    monkeypatch.setitem(RECIPES, "standard", replace(RECIPES["standard"], epochs=2, batch=16))
+
+
+def test_run_ends_with_a_version_and_its_folder_on_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert command.main(["--name", "digits", "--seed", "3"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "models/digits/1\n"
+    assert "test: " in said.err
+    manifest = Manifest.read(tmp_path / "models/digits/1")
+    assert manifest.training["seed"] == 3
+    assert manifest.training["epochs"] == 2
+    assert manifest.training["data"]["training"] == 50
+    assert list((tmp_path / "runs/digits").iterdir()) == []
+
+
+def test_interrupted_run_says_how_to_go_on_and_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    save = checkpoint.save
+
+    def save_and_stop(config: Config, network: object, progress: Progress) -> None:
+        save(config, network, progress)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", save_and_stop)
+        assert command.main(["--name", "digits"]) == 130
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Finished epochs are kept" in said.err
+    assert said.err.endswith("Go on with: python -m training --name digits --resume\n")
+    assert not (tmp_path / "models/digits/1").exists()
+
+    assert command.main(["--name", "digits", "--resume"]) == 0
+    said = capsys.readouterr()
+    assert "Going on from runs/digits/standard-1.npz" in said.err
+    assert "Epoch 1/2" not in said.err
+    assert said.out == "models/digits/1\n"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--epochs", "0"],
+        ["--epochs", "51"],
+        ["--epochs", "many"],
+        ["--seed", "-1"],
+        ["--name", "../elsewhere"],
+        ["--recipe", "unknown"],
+        ["--speed", "1"],
+    ],
+)
+def test_wrong_usage_is_2(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(flags) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert flags[0] in said.err
+
+
+def test_failure_is_1_and_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Path | None) -> Dataset:
+        raise TrainingError("the file is truncated: expected 76 bytes, found 66")
+
+    monkeypatch.setattr(command, "load_mnist", fail)
+    assert command.main([]) == 1
+    assert capsys.readouterr().err == "error: the file is truncated: expected 76 bytes, found 66\n"
+
+
+def test_help_says_where_defaults_come_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert "CONVOLVE_DATA" in said
+    assert "CONVOLVE_MODELS" in said
+
+
+def test_environment_stands_behind_the_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVOLVE_DATA", "pictures")
+    monkeypatch.setenv("CONVOLVE_MODELS", "versions")
+    config = command.read_flags(["--models", "elsewhere", "--epochs", "7"])
+    assert (config.data, config.models) == (Path("pictures"), Path("elsewhere"))
+    assert config.recipe.epochs == 7
+
+
+def test_seed_does_not_change_the_validation_part(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def look(_: Config, __: object, validation: object) -> None:
+        seen.append(hashlib.sha256(validation.pictures.tobytes()).hexdigest())
+        raise TrainingError("seen enough")
+
+    monkeypatch.setattr("training.train.train", look)
+    assert [command.main(["--seed", seed]) for seed in ("1", "2")] == [1, 1]
+    assert seen[0] == seen[1]

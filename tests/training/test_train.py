@@ -1,0 +1,161 @@
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.conftest import make_config
+from training import checkpoint, train
+from training.checkpoint import Arrays, Progress
+from training.config import Config
+from training.datasets import Dataset
+from training.errors import TrainingError
+
+pytestmark = pytest.mark.tensorflow
+
+ROOT = Path(__file__).parents[2]
+
+# A run in a process of its own that ends as by kill -9, while the state of its third epoch is being written.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.training.conftest import draw_part, make_config
+from training.train import train
+
+fsync, calls = os.fsync, []
+
+def fsync_twice(handle):
+    calls.append(handle)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(handle)
+
+os.fsync = fsync_twice
+train(make_config(Path(sys.argv[1])), draw_part(range(6)), draw_part(range(6, 8)))
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Arrays, Progress]:
+    """Weights and curves of a run that nothing interrupted."""
+    network, progress = train.train(make_config(tmp_path_factory.mktemp("whole")), tiny.train, tiny.test)
+    return network.get_weights(), progress
+
+
+def assert_same(found: Arrays, expected: Arrays) -> None:
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Have Ctrl-C come as soon as this epoch is saved."""
+    save = checkpoint.save
+
+    def save_and_stop(config: Config, network: object, progress: Progress) -> None:
+        save(config, network, progress)
+        if len(progress.curves) == epoch:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", save_and_stop)
+
+
+def test_same_seed_same_weights(whole: tuple[Arrays, Progress], config: Config, tiny: Dataset) -> None:
+    network, progress = train.train(config, tiny.train, tiny.test)
+    assert_same(network.get_weights(), whole[0])
+    assert progress.best_epoch == whole[1].best_epoch
+
+
+def test_other_seed_other_weights(whole: tuple[Arrays, Progress], config: Config, tiny: Dataset) -> None:
+    short = replace(config, seed=2, recipe=replace(config.recipe, epochs=1))
+    network, _ = train.train(short, tiny.train, tiny.test)
+    assert any((one != other).any() for one, other in zip(network.get_weights(), whole[0], strict=True))
+
+
+def test_run_that_was_stopped_goes_on_as_if_it_had_not(
+    whole: tuple[Arrays, Progress], config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(config, tiny.train, tiny.test)
+    network, progress = train.train(replace(config, resume=True), tiny.train, tiny.test)
+    assert_same(network.get_weights(), whole[0])
+    for found, expected in zip(progress.curves, whole[1].curves, strict=True):
+        assert found | {"seconds": 0} == expected | {"seconds": 0}
+
+
+def test_run_that_was_killed_goes_on_from_its_last_whole_epoch(
+    whole: tuple[Arrays, Progress], config: Config, tiny: Dataset, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    network, _ = train.train(replace(config, resume=True), tiny.train, tiny.test)
+    assert_same(network.get_weights(), whole[0])
+
+
+def test_finished_run_is_not_trained_again(config: Config, tiny: Dataset, capfd: pytest.CaptureFixture[str]) -> None:
+    short = replace(config, recipe=replace(config.recipe, epochs=1))
+    first, _ = train.train(short, tiny.train, tiny.test)
+    capfd.readouterr()
+    again, _ = train.train(replace(short, resume=True), tiny.train, tiny.test)
+    assert "Epoch" not in capfd.readouterr().err
+    assert_same(again.get_weights(), first.get_weights())
+
+
+def test_state_of_another_run_is_refused(config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_after(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(config, tiny.train, tiny.test)
+    other = replace(config, resume=True, recipe=replace(config.recipe, epochs=5))
+    with pytest.raises(TrainingError, match=r'state of another run: expected .*"epochs": 5.* found .*"epochs": 4'):
+        train.train(other, tiny.train, tiny.test)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no archive"])
+def test_damaged_state_is_named(config: Config, tiny: Dataset, content: bytes) -> None:
+    config.state.parent.mkdir(parents=True)
+    config.state.write_bytes(content)
+    with pytest.raises(TrainingError, match=r"standard-1\.npz can not be read .*without --resume"):
+        train.train(replace(config, resume=True), tiny.train, tiny.test)
+
+
+def test_stops_when_validation_loss_has_stopped_falling(config: Config) -> None:
+    patient = replace(config, recipe=replace(config.recipe, epochs=50, patience=3))
+    losses = [0.5, 0.3, 0.4, 0.31, 0.3]
+    progress = Progress([{"validation_loss": loss} for loss in losses[:-1]])
+    assert not progress.finished(patient)
+    progress.curves.append({"validation_loss": losses[-1]})
+    assert progress.finished(patient)
+    assert progress.best_epoch == 2
+
+
+def test_weights_of_the_best_epoch_are_kept(whole: tuple[Arrays, Progress]) -> None:
+    weights, progress = whole
+    assert_same(weights, progress.best)
+    losses = [point["validation_loss"] for point in progress.curves]
+    assert losses[progress.best_epoch - 1] == min(losses)
+
+
+def test_every_epoch_has_all_pictures_once_in_an_order_of_its_own(config: Config, tiny: Dataset) -> None:
+    orders = [
+        [label for _, labels in train.draw_batches(tiny.train, config, epoch) for label in labels] for epoch in (1, 2)
+    ]
+    assert orders[0] != orders[1]
+    assert np.bincount(orders[0]).tolist() == np.bincount(orders[1]).tolist() == [6] * 10
+
+
+def test_progress_goes_to_stderr(config: Config, tiny: Dataset, capfd: pytest.CaptureFixture[str]) -> None:
+    train.train(replace(config, recipe=replace(config.recipe, epochs=1)), tiny.train, tiny.test)
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "Epoch 1/1" in said.err
+    assert "validation: loss" in said.err
