@@ -1,0 +1,262 @@
+"""From a sheet of paper to ink: where the digit is, and how it looks in the network's own way of writing.
+
+    place ──► find_ink ──► thicken ──► centre
+    a sheet   paper and    a pen as    20 × 20 box,
+              light away   in MNIST    centre of mass
+
+All of it works on a few hundred pixels, with Pillow's filters and NumPy.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+SHEET = 384  # pixels on the longer side while searching
+FLAT = 6  # grey values within which paper counts as of one grey
+CLOSE = 160  # pixels on the longer side of a digit that is looked at closely
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A digit where the network wants it; the fields mean what they mean in `pictures.Seen`."""
+
+    pixels: np.ndarray
+    inverted: bool = False
+    box: Box | None = None
+    scale: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+def box_side(height: int, width: int) -> int:
+    """Side of the box that a digit fills: 20 of 28 pixels, as MNIST was made."""
+    return round(min(height, width) * 20 / 28)
+
+
+def place(sheet: Image.Image, shape: tuple[int, int, int]) -> Placed:
+    """Find the digit on a sheet and put it where the network wants it.
+
+    Args:
+        sheet: Mode L, any size; a page, a photograph, a drawing, dark on light or light on dark.
+        shape: Height, width and channels of the network's input.
+
+    Returns:
+        The digit in light ink on black; all black if nothing is written on the sheet.
+    """
+    paper = _paper(_reduced(sheet, (0, 0, *sheet.size), SHEET))
+    found = _look(sheet, paper, (0, 0, *sheet.size), SHEET)
+    if found is None:
+        return Placed(np.zeros(shape, np.uint8))
+    if max(found.ink.size) < CLOSE and max(sheet.size) > SHEET:
+        found = _look(sheet, paper, _around(found.box, sheet.size), 2 * CLOSE) or found
+    return _centre(found, shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What the sheet would be with nothing written on it."""
+
+    light: Image.Image
+    """Mode F, one cell for many pixels, 0 to 255."""
+    dark: bool
+    """Whether the ink is darker than the paper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ink of one digit, cut out."""
+
+    ink: Image.Image
+    """Mode L, 0 is paper, 255 is ink."""
+    box: Box
+    """Where it was cut out, in pixels of the sheet."""
+    inverted: bool
+
+
+def _around(box: Box, size: tuple[int, int]) -> Box:
+    """The box with half of its longer side more on every side, inside the sheet."""
+    more = max(box[2] - box[0], box[3] - box[1]) / 2
+    return (
+        max(0, int(box[0] - more)),
+        max(0, int(box[1] - more)),
+        min(size[0], int(box[2] + more) + 1),
+        min(size[1], int(box[3] + more) + 1),
+    )
+
+
+def _reduced(sheet: Image.Image, part: Box, side: int) -> Image.Image:
+    """A part of the sheet with at most `side` pixels on the longer side."""
+    width, height = part[2] - part[0], part[3] - part[1]
+    times = max(1.0, max(width, height) / side)
+    size = max(1, round(width / times)), max(1, round(height / times))
+    return sheet.resize(size, Image.Resampling.BOX, box=part, reducing_gap=2.0)
+
+
+def _look(sheet: Image.Image, paper: Paper, part: Box, side: int) -> Found | None:
+    """Find the digit in a part of the sheet, worked at with at most `side` pixels on the longer side."""
+    view = _reduced(sheet, part, side)
+    strokes = _strokes(_contrast(view, paper, part, sheet.size))
+    if strokes is None:
+        return None
+    ink, kept = strokes
+    rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
+    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    cut = Image.fromarray((ink[top:bottom, left:right] * 255).astype(np.uint8))
+    x, y = (part[2] - part[0]) / view.width, (part[3] - part[1]) / view.height
+    return Found(cut, (part[0] + left * x, part[1] + top * y, part[0] + right * x, part[1] + bottom * y), paper.dark)
+
+
+def _contrast(view: Image.Image, paper: Paper, part: Box, size: tuple[int, int]) -> np.ndarray:
+    """How far each pixel of a view stands out from the paper towards the ink: float32, 1 is the most there can be."""
+    x, y = paper.light.width / size[0], paper.light.height / size[1]
+    box = (part[0] * x, part[1] * y, part[2] * x, part[3] * y)
+    light = np.asarray(paper.light.resize(view.size, Image.Resampling.BILINEAR, box=box))
+    grey = np.asarray(view, np.float32)
+    # Under a shadow, ink and paper lose the same share of their light.
+    return np.asarray((light - grey) / np.maximum(light, 16) if paper.dark else (grey - light) / 255)
+
+
+def _paper(view: Image.Image) -> Paper:
+    """Tell the paper from what is written on it.
+
+    Paper of one single grey is simply that. Otherwise the light is estimated twice: first by a median, which ink
+    hardly moves; then, where no ink was seen, by the picture itself, and under the ink by what lies around.
+    So shadows with edges go as well, and broad pens stay.
+    """
+    grey = np.asarray(view)
+    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    level = float(np.median(edge))
+    if (np.abs(edge - level) <= FLAT).mean() > 0.7 and (np.abs(grey - level) <= FLAT).mean() > 0.35:
+        light = Image.new("F", (1, 1), level)
+        return Paper(light, bool(((grey - np.float64(level)) ** 3).sum() < 0))
+    size, few = _cells(view, 48), _cells(view, 32)
+    median = view.resize(few, Image.Resampling.BOX).filter(ImageFilter.MedianFilter(15))
+    difference = grey / 255 - np.asarray(median.resize(view.size, Image.Resampling.BICUBIC)) / 255
+    dark = bool((difference**3).sum() < 0)
+    mask = _mask(-difference if dark else difference)
+    written = Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BOX).point(lambda part: 255 * (part > 8))
+    clean = np.asarray(written.filter(ImageFilter.MaxFilter(3))) == 0
+    return Paper(_fill(np.asarray(view.resize(size, Image.Resampling.BOX), np.float32), clean), dark)
+
+
+def _cells(view: Image.Image, count: int) -> tuple[int, int]:
+    """Width and height of a grid with `count` cells along the longer side."""
+    longer = max(view.size)
+    return max(1, round(view.width * count / longer)), max(1, round(view.height * count / longer))
+
+
+def _fill(coarse: np.ndarray, clean: np.ndarray) -> Image.Image:
+    """The clean cells as they are, the others by the clean ones around them."""
+    total, weight = coarse * clean, clean.astype(np.float32)
+    filled, known = total.copy(), clean.copy()
+    for _ in range(max(coarse.shape)):
+        if known.all() or not known.any():
+            break
+        total, weight = _spread(total), _spread(weight)
+        new = ~known & (weight > 0)
+        filled[new] = total[new] / weight[new]
+        known |= new
+        total, weight = filled * known, known.astype(np.float32)
+    return Image.fromarray(filled if known.any() else coarse)
+
+
+def _spread(cells: np.ndarray) -> np.ndarray:
+    """Sum over each cell and its eight neighbours."""
+    wide = np.pad(cells, 1)
+    rows = wide[:-2] + wide[1:-1] + wide[2:]
+    return np.asarray(rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:])
+
+
+def _levels(contrast: np.ndarray) -> tuple[float, float]:
+    """How strong the paper's grain is, and the ink; the ink is 0 on an empty sheet."""
+    noise = max(0.004, 1.4826 * float(np.median(np.abs(contrast))))
+    clear = contrast[contrast > max(4 * noise, 0.04)]
+    return noise, float(np.quantile(clear, 0.95)) if clear.size >= 4 else 0.0
+
+
+def _mask(contrast: np.ndarray) -> np.ndarray:
+    noise, ink = _levels(contrast)
+    return contrast > max(3 * noise, 0.35 * ink)
+
+
+def _strokes(contrast: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    noise, peak = _levels(contrast)
+    if not peak:
+        return None
+    mask = contrast > max(3 * noise, 0.35 * peak)
+    if not mask.any():
+        return None
+    kept = _main(mask, contrast)
+    low = min(2.5 * noise, 0.3 * peak)
+    ink = ((contrast - low) / (0.85 * peak - low)).clip(0, 1)
+    near = np.asarray(Image.fromarray(kept).convert("L").filter(ImageFilter.MaxFilter(5))) > 0
+    return ink * near, kept
+
+
+def _main(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The heaviest connected part of the mask, and what belongs to it."""
+    labels, count = _components(mask)
+    weights = np.bincount(labels.ravel(), weight.clip(0).ravel(), minlength=count + 1)
+    weights[0] = 0
+    main = int(weights.argmax())
+    rows, columns = np.nonzero(labels == main)
+    top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
+    reach = 0.3 * max(bottom - top, right - left)
+    keep = {main}
+    for label in np.flatnonzero(weights > 0.06 * weights[main]):
+        r, c = np.nonzero(labels == label)
+        if r.max() > top - reach and r.min() < bottom + reach and c.max() > left - reach and c.min() < right + reach:
+            keep.add(int(label))
+    return np.isin(labels, list(keep))
+
+
+def _components(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number the connected parts of a mask (eight neighbours) from 1 on; 0 is outside."""
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    ends = np.nonzero(edges == -1)[1]
+    parent = list(range(len(rows) + 1))
+
+    def root(run: int) -> int:
+        while parent[run] != run:
+            parent[run] = parent[parent[run]]
+            run = parent[run]
+        return run
+
+    bounds = np.searchsorted(rows, np.arange(mask.shape[0] + 1)).tolist()
+    first, last = starts.tolist(), ends.tolist()
+    for row in range(1, mask.shape[0]):
+        above, end_above = bounds[row - 1], bounds[row]
+        here, end_here = bounds[row], bounds[row + 1]
+        while above < end_above and here < end_here:
+            if first[above] <= last[here] and first[here] <= last[above]:
+                parent[root(here)] = root(above)
+            if last[above] < last[here]:
+                above += 1
+            else:
+                here += 1
+    roots = np.array([root(run) for run in range(len(rows))], dtype=np.int64)
+    _, numbers = np.unique(roots, return_inverse=True)
+    steps = np.zeros((mask.shape[0], mask.shape[1] + 1), np.int64)
+    np.add.at(steps, (rows, starts), numbers + 1)
+    np.add.at(steps, (rows, ends), -(numbers + 1))
+    return steps.cumsum(axis=1)[:, :-1], int(numbers.max(initial=-1)) + 1
+
+
+def _centre(found: Found, shape: tuple[int, int, int]) -> Placed:
+    """Scale into the box, put the centre of mass into the middle, as MNIST was made."""
+    height, width, _ = shape
+    scale = box_side(height, width) / max(found.ink.size)
+    size = max(1, round(found.ink.width * scale)), max(1, round(found.ink.height * scale))
+    small = np.asarray(found.ink.resize(size, Image.Resampling.BOX), np.float32)
+    small *= 255 / max(1.0, float(small.max()))
+    mass = small.sum()
+    x, y = small.sum(axis=0) @ np.arange(size[0]) / mass, small.sum(axis=1) @ np.arange(size[1]) / mass
+    left = min(max(0, round(width // 2 - x)), width - size[0])
+    top = min(max(0, round(height // 2 - y)), height - size[1])
+    pixels = np.zeros(shape, np.uint8)
+    pixels[top : top + size[1], left : left + size[0]] = small.round()[:, :, None]
+    per_pixel = size[0] / (found.box[2] - found.box[0])
+    return Placed(pixels, found.inverted, found.box, per_pixel, (float(left), float(top)))
