@@ -1,11 +1,12 @@
 """python -m training: flags → Config → the steps."""
 
 import argparse
+import contextlib
 import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,13 +101,13 @@ def read_number(least: int, most: int) -> Callable[[str], int]:
 
 def run(config: Config) -> Path:
     """Data, network, fit, evaluate, save. Returns the folder of the new version."""
+    # TensorFlow takes seconds to import, so that wrong flags are told before.
+    with hush():
+        from training import evaluate, export
+        from training.train import train
+
     data = load_mnist(config.data)
     training, validation = split(data.train, VALIDATION, SPLIT_SEED)
-
-    # TensorFlow takes seconds to import: wrong flags and wrong files are told before.
-    from training import evaluate, export
-    from training.train import train
-
     folder = export.open_folder(config.models, config.name)
     tell_state(config)
     network, progress = train(config, training, validation)
@@ -126,6 +127,19 @@ def tell_state(config: Config) -> None:
         say(f"Nothing to go on from at {config.state}: starting from the beginning.")
     elif config.state.exists():
         say(f"Going on from {config.state}." if config.resume else f"Starting anew, over {config.state} (no --resume).")
+
+
+@contextlib.contextmanager
+def hush() -> Iterator[None]:
+    """Inside, nothing reaches stderr: while TensorFlow loads, it greets there whatever its log level is set to."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def say(text: str) -> None:
