@@ -280,12 +280,8 @@ def _flat(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
         return image
     if image.mode.startswith("I"):
         image = _eight_bits(image)
-    if "transparency" in image.info:
-        image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
-    if image.mode in ("PA", "La", "RGBa"):
-        image = image.convert("RGBA" if image.mode != "La" else "LA")
-    if image.mode in ("LA", "RGBA"):
-        return _on_paper(image, mode)
+    if image.has_transparency_data:
+        return _on_paper(image.convert("LA" if image.mode in ("1", "L", "La", "LA") else "RGBA"), mode)
     return image.convert(mode)
 
 

@@ -133,12 +133,10 @@ def _centred(sheet: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
     sheet = sheet.resize(
         (max(1, round(sheet.width * scale)), max(1, round(sheet.height * scale))), Image.Resampling.BOX
     )
-    pixels = np.asarray(sheet, np.float64)
-    rows, columns = (
-        np.average(np.arange(n) + 0.5, weights=pixels.sum(axis=1 - axis)) for axis, n in enumerate(pixels.shape)
-    )
+    mass = np.asarray(sheet, np.float64)
+    x, y = (np.average(np.arange(mass.shape[axis]), weights=mass.sum(axis=1 - axis)) for axis in (1, 0))
     page = Image.new("L", (width, height))
-    page.paste(sheet, (round(width / 2 - columns), round(height / 2 - rows)))
+    page.paste(sheet, (round(width // 2 - x), round(height // 2 - y)))
     return np.repeat(np.asarray(page)[:, :, None], channels, axis=2)
 
 

@@ -50,8 +50,8 @@ def test_golden_digits_lie_as_in_mnist() -> None:
         rows, columns = np.nonzero(digit)
         assert max(np.ptp(rows), np.ptp(columns)) == 19
         weights = digit.astype(float)
-        assert abs(np.average(np.arange(28), weights=weights.sum(axis=1)) - 13.5) <= 0.5
-        assert abs(np.average(np.arange(28), weights=weights.sum(axis=0)) - 13.5) <= 0.5
+        assert abs(np.average(np.arange(28), weights=weights.sum(axis=1)) - 14) <= 0.5
+        assert abs(np.average(np.arange(28), weights=weights.sum(axis=0)) - 14) <= 0.5
 
 
 def test_golden_digits_in_another_shape() -> None:
