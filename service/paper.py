@@ -10,9 +10,10 @@ All of it works on a few hundred pixels, with Pillow's filters and NumPy.
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 SHEET = 384  # pixels on the longer side while searching
+LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
 FLAT = 6  # grey values within which paper counts as of one grey
 CLOSE = 160  # pixels on the longer side of a digit that is looked at closely
 
@@ -186,27 +187,78 @@ def _spread(cells: np.ndarray) -> np.ndarray:
 def _levels(contrast: np.ndarray) -> tuple[float, float]:
     """How strong the paper's grain is, and the ink; the ink is 0 on an empty sheet."""
     noise = max(0.004, 1.4826 * float(np.median(np.abs(contrast))))
-    clear = contrast[contrast > max(4 * noise, 0.04)]
-    return noise, float(np.quantile(clear, 0.95)) if clear.size >= 4 else 0.0
+    clear = contrast[contrast > max(5 * noise, 0.03)]
+    return noise, float(np.quantile(clear, 0.95)) if clear.size >= 6 else 0.0
 
 
 def _mask(contrast: np.ndarray) -> np.ndarray:
-    noise, ink = _levels(contrast)
-    return contrast > max(3 * noise, 0.35 * ink)
+    """What stands out: bool, of the same size."""
+    calm = _spread(contrast) / 9
+    noise, ink = _levels(calm)
+    return calm > max(3.5 * noise, 0.35 * ink) if ink else np.zeros(calm.shape, bool)
 
 
 def _strokes(contrast: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    noise, peak = _levels(contrast)
-    if not peak:
-        return None
-    mask = contrast > max(3 * noise, 0.35 * peak)
+    mask = _without_lines(_mask(contrast), contrast)
     if not mask.any():
         return None
+    mask &= contrast > 0.35 * float(np.quantile(contrast[mask], 0.95))
     kept = _main(mask, contrast)
+    noise = _levels(contrast)[0]
+    peak = float(np.quantile(contrast[kept], 0.9))
     low = min(2.5 * noise, 0.3 * peak)
     ink = ((contrast - low) / (0.85 * peak - low)).clip(0, 1)
     near = np.asarray(Image.fromarray(kept).convert("L").filter(ImageFilter.MaxFilter(5))) > 0
     return ink * near, kept
+
+
+def _without_lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """The mask without the lines of ruled or squared paper; where strokes cross them, the strokes stay."""
+    lines = _lines(mask, contrast) | _lines(mask.T, contrast.T).T
+    rest = mask & ~lines
+    return rest if rest.sum() >= 6 else mask
+
+
+def _lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """Straight lines from the left edge to the right, level within five degrees, without what crosses them."""
+    height, width = mask.shape
+    rows, columns = np.nonzero(mask)
+    found = np.zeros_like(mask)
+    if rows.size < width / 2 or width < LINED or height < LINED:
+        return found
+    slopes = np.linspace(-0.09, 0.09, 37)
+    levels = [rows + np.round(columns * slope).astype(np.intp) + width // 8 for slope in slopes]
+    counts = [np.bincount(level, minlength=height + width // 4) for level in levels]
+    best = int(np.argmax([(count.astype(float) ** 3).sum() for count in counts]))
+    level, count = levels[best], counts[best]
+    full = count > 0.6 * width
+    if not full.any():
+        return found
+    full = np.convolve(full, np.ones(3), "same") > 0
+    on = full[level]
+    length = _run_lengths(mask.T).T[rows, columns]
+    thick = np.median(length[on])
+    if thick > max(3, 0.02 * width) or columns[on].min() > 0.03 * width or columns[on].max() < 0.97 * width - 1:
+        return found
+    thin = on & (length <= 1.7 * thick + 1)
+    strokes = contrast[rows[~on], columns[~on]]
+    bands = int((np.diff(full.astype(np.int8)) == 1).sum()) + int(full[0])
+    if bands < 2 and (
+        strokes.size < 6 or np.median(contrast[rows[thin], columns[thin]]) > 0.7 * np.quantile(strokes, 0.8)
+    ):
+        return found
+    found[rows[thin], columns[thin]] = True
+    return found
+
+
+def _run_lengths(mask: np.ndarray) -> np.ndarray:
+    """For each pixel of the mask, how many of it lie in one piece in its row."""
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    lengths = np.nonzero(edges == -1)[1] - starts
+    result = np.zeros(mask.shape, np.int64)
+    result[mask] = np.repeat(lengths, lengths)
+    return result
 
 
 def _main(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -263,14 +315,18 @@ def _centre(found: Found, shape: tuple[int, int, int]) -> Placed:
     """Scale into the box, put the centre of mass into the middle, as MNIST was made."""
     height, width, _ = shape
     scale = box_side(height, width) / max(found.ink.size)
-    size = max(1, round(found.ink.width * scale)), max(1, round(found.ink.height * scale))
-    small = np.asarray(found.ink.resize(size, Image.Resampling.BOX), np.float32)
-    small *= 255 / max(1.0, float(small.max()))
-    mass = small.sum()
-    x, y = small.sum(axis=0) @ np.arange(size[0]) / mass, small.sum(axis=1) @ np.arange(size[1]) / mass
-    left = min(max(0, round(width // 2 - x)), width - size[0])
-    top = min(max(0, round(height // 2 - y)), height - size[1])
-    pixels = np.zeros(shape, np.uint8)
-    pixels[top : top + size[1], left : left + size[0]] = small.round()[:, :, None]
-    per_pixel = size[0] / (found.box[2] - found.box[0])
-    return Placed(pixels, found.inverted, found.box, per_pixel, (float(left), float(top)))
+    mass = np.asarray(found.ink, np.float32)
+    x, y = (
+        float(np.average(np.arange(mass.shape[axis]) + 0.5, weights=mass.sum(axis=1 - axis))) * scale for axis in (1, 0)
+    )
+    # MNIST's middle is the middle of pixel 14, counted from 0. The whole digit stays on the page.
+    left = min(max(0.0, width // 2 + 0.5 - x), width - found.ink.width * scale)
+    top = min(max(0.0, height // 2 + 0.5 - y), height - found.ink.height * scale)
+    margin = int(max(left, top, width, height) / scale) + 1
+    page = ImageOps.expand(found.ink, margin)
+    corner = margin - left / scale, margin - top / scale
+    box = (*corner, corner[0] + width / scale, corner[1] + height / scale)
+    small = page.resize((width, height), Image.Resampling.BICUBIC, box=box)
+    pixels = np.asarray(small, np.float32) * (255 / max(1.0, small.getextrema()[1]))
+    per_pixel = scale * found.ink.width / (found.box[2] - found.box[0])
+    return Placed(pixels.round().astype(np.uint8).reshape(shape), found.inverted, found.box, per_pixel, (left, top))

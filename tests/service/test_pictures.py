@@ -1,0 +1,474 @@
+import gzip
+import io
+import random
+import struct
+import threading
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service import pictures
+from service.errors import BadPicture, CallerError, EmptyBody, PictureTooLarge, UnsupportedPicture, WrongShape
+from service.manifest import Input
+from training import strokes
+
+DIGIT = Input(name="image", shape=(28, 28, 1))
+MILLION = 1_000_000
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def prepare(data: bytes, target: Input = DIGIT, mode: pictures.Mode = "auto", max_pixels: int = MILLION) -> np.ndarray:
+    pixels = pictures.prepare(pictures.open_picture(data, max_pixels=max_pixels), target, mode=mode)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == target.shape
+    return pixels
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def near(first: np.ndarray, second: np.ndarray) -> float:
+    """How alike two pictures are, 0 to 1: cosine of the angle between them."""
+    a, b = first.astype(float).ravel(), second.astype(float).ravel()
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+@pytest.fixture(scope="module")
+def seven() -> np.ndarray:
+    """How the network sees `strokes.draw(7)`."""
+    return prepare(encode(strokes.draw(7)))
+
+
+# What is a picture
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF"])
+def test_every_format_is_recognised_and_read(kind: str, seven: np.ndarray) -> None:
+    data = encode(strokes.draw(7), kind)
+    assert pictures.recognise(data) == kind
+    assert near(prepare(data), seven) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (encode(Image.new("L", (9, 9)), "TIFF"), "a TIFF file"),
+        (encode(Image.new("L", (9, 9)), "JPEG2000"), "a JPEG 2000 file"),
+        (encode(Image.new("L", (16, 16)), "ICO"), "an ICO file"),
+        (encode(Image.new("L", (9, 9)), "EPS"), "an EPS file"),
+        (encode(Image.new("L", (9, 9)), "PDF"), "a PDF file"),
+        (b"8BPS\0\1" + bytes(20), "a PSD file"),
+        (b"SIMPLE  =                    T", "a FITS file"),
+        (b"\0\0\0\x18ftypheic" + bytes(20), "a HEIC file"),
+        (b"\0\0\0\x18ftypavif" + bytes(20), "an AVIF file"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG file"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<svg/>", "an SVG file"),
+        (b"<!doctype html><title>404</title>", "an XML or HTML file"),
+        (b"BM is how this text begins", "a file that begins with the bytes 42 4d"),
+        (b"\x89PN", "a file that begins with the bytes 89 50 4e"),
+    ],
+)
+def test_other_files_are_refused_by_name(data: bytes, words: str) -> None:
+    assert pictures.recognise(data) is None
+    with pytest.raises(UnsupportedPicture) as caught:
+        pictures.open_picture(data, max_pixels=MILLION)
+    assert words in caught.value.found
+    assert "PNG" in caught.value.expected
+
+
+def test_nothing_is_refused_as_nothing() -> None:
+    with pytest.raises(EmptyBody):
+        pictures.open_picture(b"", max_pixels=MILLION)
+
+
+# Modes
+
+
+def modes() -> dict[str, Image.Image]:
+    """The same dark seven in every mode that a file can have."""
+    grey = strokes.draw(7)
+    wide = np.asarray(grey).astype(np.uint16) * 257
+    clear = grey.point(lambda value: 255 - value)
+    colour = Image.merge("RGB", [grey, grey, grey.point(lambda value: value // 2 + 127)])
+    with_alpha = Image.merge("RGBA", [*Image.new("RGB", grey.size, (20, 20, 60)).split(), clear])
+    return {
+        "1": grey.convert("1", dither=Image.Dither.NONE),
+        "L": grey,
+        "I;16": Image.fromarray(wide),
+        "I": Image.fromarray(wide.astype(np.int32)),
+        "RGB": colour,
+        "P": colour.quantize(16),
+        "PA": colour.quantize(16).convert("PA"),
+        "LA": Image.merge("LA", [Image.new("L", grey.size, 20), clear]),
+        "RGBA": with_alpha,
+        "P with transparency": with_alpha.quantize(16),
+        "CMYK": colour.convert("CMYK"),
+        "YCbCr": colour.convert("YCbCr"),
+    }
+
+
+@pytest.mark.parametrize("mode", modes())
+def test_every_mode_gives_the_same_digit(mode: str, seven: np.ndarray) -> None:
+    assert near(pictures.prepare(modes()[mode], DIGIT), seven) > 0.98
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("1", "PNG"),
+        ("1", "BMP"),
+        ("I;16", "PNG"),
+        ("P", "PNG"),
+        ("P", "GIF"),
+        ("P", "BMP"),
+        ("LA", "PNG"),
+        ("RGBA", "PNG"),
+        ("RGBA", "WEBP"),
+        ("P with transparency", "PNG"),
+        ("RGBA", "GIF"),
+        ("CMYK", "JPEG"),
+        ("YCbCr", "JPEG"),
+    ],
+)
+def test_modes_in_files(mode: str, kind: str, seven: np.ndarray) -> None:
+    assert near(prepare(encode(modes()[mode], kind)), seven) > 0.98
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    ramp = np.linspace(0, 65535, 28 * 28).astype(np.uint16).reshape(28, 28)
+    pixels = prepare(encode(Image.fromarray(ramp)), mode="none")[..., 0]
+    assert np.array_equal(pixels, np.round(ramp / 257).astype(np.uint8))
+
+
+def test_transparent_colour_of_a_grey_file() -> None:
+    grey = strokes.draw(7, ink=0, paper=9)
+    data = encode(grey, transparency=9)
+    assert prepare(data, DIGIT).max() == 255
+
+
+def test_colours_become_grey_by_bt601() -> None:
+    colours = Image.new("RGB", (28, 28), (200, 100, 50))
+    assert set(prepare(encode(colours), mode="none").ravel()) == {round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)}
+
+
+def test_inverted_cmyk_of_adobe_is_understood() -> None:
+    for color_transform in (0, 2):
+        data = encode(strokes.draw(7).convert("RGB").convert("CMYK"), "JPEG", quality=95)
+        # Pillow writes the inverted values without Adobe's marker; with it, YCCK is told by its last byte.
+        marker = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([color_transform])
+        image = pictures.open_picture(data[:2] + marker + data[2:], max_pixels=MILLION)
+        assert image.mode == "CMYK"
+        assert pictures.prepare(image, DIGIT).any()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_orientation_is_undone(kind: str, orientation: int, seven: np.ndarray) -> None:
+    undo = pictures.TURNS.get(orientation)
+    back = {
+        Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270,
+        Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90,
+    }
+    turned = strokes.draw(7) if undo is None else strokes.draw(7).transpose(back.get(undo, undo))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    seen = pictures.inspect(pictures.open_picture(encode(turned, kind, exif=exif), max_pixels=MILLION), DIGIT)
+    assert near(seen.pixels, seven) > 0.99
+    assert seen.turned == orientation
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_senseless_orientation_is_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert prepare(encode(strokes.draw(7), exif=exif)).any()
+
+
+def test_damaged_exif_is_no_reason_to_refuse() -> None:
+    data = encode(strokes.draw(7), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # as `pictures` does, outside of tests
+        assert prepare(data).any()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_first_picture_of_an_animation(kind: str, seven: np.ndarray) -> None:
+    frames = [strokes.draw(digit) for digit in (7, 3, 1)]
+    data = encode(frames[0], kind, save_all=True, append_images=frames[1:], duration=50)
+    assert near(prepare(data), seven) > 0.98
+
+
+# Transparency
+
+
+@pytest.mark.parametrize("ink", [0, 90, 160, 255])
+def test_ink_on_transparent_paper_stays_visible(ink: int, seven: np.ndarray) -> None:
+    drawing = strokes.draw(7, ink=(ink, ink, ink), paper=None)
+    seen = pictures.inspect(drawing, DIGIT)
+    assert near(seen.pixels, seven) > 0.98
+    assert seen.inverted == (ink < 128)
+
+
+def test_paper_with_transparent_corners_keeps_its_shade() -> None:
+    sheet = strokes.draw(7, ink=30, paper=200).convert("LA")
+    sheet.paste((0, 0), (0, 0, 90, 90))
+    flat = pictures.prepare(sheet, Input("image", (280, 280, 1), preparation="fit"))
+    assert flat[0, 0, 0] == 200
+
+
+def test_wholly_transparent_is_blank() -> None:
+    assert not pictures.prepare(Image.new("RGBA", (50, 40)), DIGIT).any()
+
+
+# Prepared as asked
+
+
+def test_mode_none_leaves_pixels_alone() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (28, 28, 1), dtype=np.uint8)
+    assert np.array_equal(prepare(encode(Image.fromarray(pixels[..., 0])), mode="none"), pixels)
+
+
+def test_mode_none_refuses_another_size() -> None:
+    with pytest.raises(WrongShape) as caught:
+        prepare(encode(strokes.draw(7)), mode="none")
+    assert caught.value.expected == "28 × 28 pixels"
+    assert caught.value.found == "280 × 280 pixels"
+    assert "prepare=auto" in caught.value.fix
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (96, 96, 3), (64, 96, 3), (32, 48, 1)])
+def test_fit_keeps_polarity_and_proportions(shape: tuple[int, int, int]) -> None:
+    target = Input("image", shape, preparation="fit")
+    sheet = Image.new("RGB", (300, 150), (250, 240, 230))
+    sheet.paste((10, 20, 200), (100, 25, 200, 125))
+    pixels = prepare(encode(sheet), target)
+    rows, columns = np.nonzero(pixels[..., 0] < 128)
+    assert abs(np.ptp(rows) - np.ptp(columns)) <= 1
+    assert pixels[0, 0, 0] > 220
+
+
+def test_fit_leaves_the_right_size_alone() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    target = Input("image", (96, 96, 3), preparation="fit")
+    assert np.array_equal(prepare(encode(Image.fromarray(pixels)), target), pixels)
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("part", ["train", "t10k"])
+def test_every_mnist_picture_is_left_bit_for_bit(part: str, mnist_folder: Path) -> None:
+    path = next(mnist_folder.glob(f"{part}-images-idx3-ubyte*"))
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    digits = np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28)
+    assert all(np.array_equal(pictures.prepare(Image.fromarray(digit), DIGIT)[..., 0], digit) for digit in digits)
+    for digit in digits[::100]:
+        assert np.array_equal(prepare(encode(Image.fromarray(digit)))[..., 0], digit)
+        assert np.array_equal(prepare(encode(Image.fromarray(255 - digit)))[..., 0], digit)
+
+
+def test_drawn_digits_as_in_mnist_are_left_bit_for_bit() -> None:
+    for digit in strokes.golden((28, 28, 1)):
+        assert np.array_equal(prepare(encode(Image.fromarray(digit[..., 0]))), digit)
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_polarity_does_not_matter(digit: int) -> None:
+    dark, light = (strokes.draw(digit, ink=ink, paper=255 - ink) for ink in (0, 255))
+    first, second = pictures.inspect(dark, DIGIT), pictures.inspect(light, DIGIT)
+    assert first.inverted
+    assert not second.inverted
+    assert near(first.pixels, second.pixels) > 0.99
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_place_and_size_do_not_matter(digit: int) -> None:
+    plain = pictures.prepare(strokes.draw(digit, size=(300, 300)), DIGIT)
+    for size, height, centre in [
+        ((300, 300), 0.3, (0.3, 0.3)),
+        ((900, 400), 0.5, (0.8, 0.5)),
+        ((200, 600), 0.9, (0.5, 0.25)),
+        ((1200, 1500), 0.08, (0.7, 0.8)),
+        ((70, 70), 0.7, (0.5, 0.5)),
+    ]:
+        other = pictures.prepare(strokes.draw(digit, size=size, height=height, centre=centre), DIGIT)
+        assert near(plain, other) > 0.93
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_digits_fill_the_box_around_their_centre_of_mass(digit: int) -> None:
+    pixels = pictures.prepare(strokes.draw(digit, centre=(0.4, 0.45)), DIGIT)[..., 0].astype(float)
+    rows, columns = np.nonzero(pixels > 40)
+    assert max(np.ptp(rows), np.ptp(columns)) in (18, 19, 20)
+    assert abs(np.average(np.arange(28), weights=pixels.sum(axis=0)) - 14) <= 0.5
+    assert abs(np.average(np.arange(28), weights=pixels.sum(axis=1)) - 14) <= 0.5
+    assert pixels.max() == 255
+
+
+@pytest.mark.parametrize("shade", [0, 1, 128, 254, 255])
+@pytest.mark.parametrize("size", [(28, 28), (1, 1), (300, 200), (1, 3000), (3000, 1)])
+def test_blank_is_black(shade: int, size: tuple[int, int]) -> None:
+    assert not pictures.prepare(Image.new("L", size, shade), DIGIT).any()
+
+
+def test_blank_paper_under_a_lamp_is_black() -> None:
+    for seed in range(5):
+        sheet = strokes.photograph(Image.new("RGB", (400, 300), (236, 230, 214)), shadow=0.3, noise=3, seed=seed)
+        assert not pictures.prepare(sheet, DIGIT).any()
+
+
+def test_what_was_done_is_told() -> None:
+    sheet = strokes.draw(7, size=(400, 300), centre=(0.3, 0.5))
+    seen = pictures.inspect(sheet, DIGIT)
+    rows, columns = np.nonzero(np.asarray(sheet) < 128)
+    assert seen.prepared
+    assert seen.inverted
+    assert seen.box == pytest.approx((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1), abs=3)
+    assert seen.scale == pytest.approx(20 / (np.ptp(rows) + 1), rel=0.05)
+    ink = np.nonzero(seen.pixels[..., 0] > 40)
+    assert (ink[1].min(), ink[0].min()) == pytest.approx(seen.shift, abs=1)
+
+
+def test_nothing_is_told_where_nothing_was_done() -> None:
+    seen = pictures.inspect(Image.fromarray(strokes.golden((28, 28, 1))[3, ..., 0]), DIGIT, mode="none")
+    assert not seen.prepared
+    assert seen.box is None
+    assert seen.scale == 1
+
+
+# Hostile files
+
+
+def test_huge_picture_is_refused_before_decoding() -> None:
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(MILLION), 9)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    assert len(data) < 1200
+    with pytest.raises(PictureTooLarge) as caught:
+        pictures.open_picture(data, max_pixels=20 * MILLION)
+    assert "50,000 × 50,000" in caught.value.found
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF"])
+def test_cap_counts_for_every_format(kind: str) -> None:
+    data = encode(Image.new("L", (101, 100)), kind)
+    pictures.open_picture(data, max_pixels=10_100)
+    with pytest.raises(PictureTooLarge):
+        pictures.open_picture(data, max_pixels=10_099)
+
+
+def test_huge_webp_is_refused() -> None:
+    header = b"\x10\0\0\0" + (16382).to_bytes(3, "little") * 2
+    data = b"WEBPVP8X" + struct.pack("<I", 10) + header + b"VP8L" + struct.pack("<I", 0)
+    with pytest.raises(CallerError):
+        pictures.open_picture(b"RIFF" + struct.pack("<I", len(data)) + data, max_pixels=20 * MILLION)
+
+
+def test_huge_text_in_a_png() -> None:
+    plain = encode(strokes.draw(7))
+    text = chunk(b"tEXt", b"Comment\0" + bytes(100 * MILLION))
+    with pytest.raises(BadPicture):
+        prepare(plain[:33] + text + plain[33:])
+
+
+def test_zip_bomb_in_a_png_text() -> None:
+    plain = encode(strokes.draw(7))
+    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(100 * MILLION)))
+    with pytest.raises(BadPicture):
+        prepare(plain[:33] + text + plain[33:])
+
+
+def test_ever_so_many_parts_are_refused() -> None:
+    png = encode(strokes.draw(7))
+    gif = encode(strokes.draw(7), "GIF")
+    jpeg = encode(strokes.draw(7), "JPEG")
+    for data in (
+        png[:33] + chunk(b"abCd", b"") * 200_000 + png[33:],
+        gif[: 13 + 3 * (2 << (gif[10] & 7))] + b"!\xfe" + (b"\xff" + bytes([1] * 255)) * 20_000 + b"\0;",
+        jpeg[:2] + b"\xff\xe1\0\x09Exif\0\0x" * 200_000 + jpeg[2:],
+        jpeg[:20] + bytes(2 * MILLION) + jpeg[20:],
+    ):
+        with pytest.raises(BadPicture):
+            prepare(data)
+
+
+def test_ever_so_many_scans_are_refused() -> None:
+    rough = Image.fromarray(np.random.default_rng(0).integers(0, 255, (400, 400), dtype=np.uint8))
+    data = encode(rough, "JPEG", progressive=True, quality=95)
+    assert len(data) > pictures.SMALL_BYTES
+    start = data.rindex(b"\xff\xda")
+    prepare(data)
+    with pytest.raises(BadPicture):
+        prepare(data[:start] + data[start:-2] * 101 + data[-2:])
+
+
+def samples() -> dict[str, bytes]:
+    """Small files of every kind, with everything in them that has its own way through the decoder."""
+    small = strokes.draw(7, size=(30, 24))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    frames = [strokes.draw(3, size=(30, 24))]
+    return {
+        "PNG": encode(small, exif=exif),
+        "PNG 16": encode(Image.fromarray(np.asarray(small).astype(np.uint16) * 257)),
+        "PNG P": encode(small.convert("RGB").quantize(8), transparency=1),
+        "APNG": encode(small, save_all=True, append_images=frames),
+        "JPEG": encode(small, "JPEG", exif=exif, quality=40),
+        "JPEG progressive": encode(small.convert("RGB"), "JPEG", progressive=True, quality=40),
+        "WEBP": encode(small, "WEBP", exif=exif),
+        "WEBP lossless": encode(small.convert("RGBA"), "WEBP", lossless=True),
+        "BMP": encode(small, "BMP"),
+        "GIF": encode(small, "GIF", save_all=True, append_images=frames),
+    }
+
+
+def survives(data: bytes) -> None:
+    """Either a picture or a caller's mistake: anything else is ours."""
+    try:
+        pixels = prepare(data, max_pixels=100_000)
+    except CallerError:
+        return
+    assert pixels.shape == (28, 28, 1)
+
+
+@pytest.mark.parametrize("name", samples())
+def test_truncated_at_every_byte(name: str) -> None:
+    data = samples()[name]
+    for length in range(len(data)):
+        survives(data[:length])
+
+
+@pytest.mark.parametrize("name", samples())
+def test_flipped_bits(name: str) -> None:
+    data, chance = samples()[name], random.Random(19)
+    for _ in range(600):
+        broken = bytearray(data)
+        for _ in range(chance.choice((1, 1, 2, 8))):
+            broken[chance.randrange(len(broken))] ^= 1 << chance.randrange(8)
+        survives(bytes(broken))
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    files = [encode(strokes.draw(digit, size=(120, 120))) for digit in range(10)]
+    alone = [prepare(data) for data in files]
+    wrong: list[int] = []
+
+    def work() -> None:
+        for index, data in enumerate(files * 3):
+            if not np.array_equal(prepare(data), alone[index % 10]):
+                wrong.append(index)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
