@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from service.server import serve
 from service.settings import PREFIX, Settings, unknown_variables
+from service.workers import serve
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,9 +1,7 @@
 """create_app(): everything is built here, before the first request, and let go after the last."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
@@ -15,7 +13,7 @@ from service.api import native, operations
 from service.door import Door, HotRoute, refuse
 from service.drain import draining
 from service.errors import ServiceError
-from service.metrics import FOLDER, Metrics, share
+from service.metrics import Metrics
 from service.registry import Registry
 from service.settings import Settings
 from service.state import Shared, State
@@ -28,8 +26,6 @@ def create_app(settings: Settings) -> Door:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         with ExitStack() as stack:
-            if FOLDER in os.environ:
-                stack.enter_context(share(Path(os.environ[FOLDER])))
             metrics = Metrics(CollectorRegistry())
             registry = Registry(settings, metrics)
             registry.load()

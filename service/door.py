@@ -96,7 +96,7 @@ class Door:
         """Add the answer to its series; their number is bounded by our routes and what is loaded."""
         serving: Serving | None = scope["state"].get("serving")
         hot = (scope["method"], scope["path"]) in self.hot
-        route = scope["path"] if hot else getattr(scope.get("route"), "path", scope.get("root_path") or "unknown")
+        route: str = scope["path"] if hot else getattr(scope.get("route"), "path", scope["root_path"] or "unknown")
         key = (route, status, serving)
         if key not in self.counted:
             model, version = ("", "")

@@ -5,12 +5,8 @@ them is scraped adds them all up. Files belong to a slot and not to a process: a
 counting where that one stopped, and the files never pile up.
 """
 
-import fcntl
-import itertools
 import os
 import platform
-from pathlib import Path
-from typing import IO
 
 import openvino
 import prometheus_client
@@ -133,18 +129,6 @@ class Metrics:
         return generate_latest(together)
 
 
-def share(folder: Path) -> IO[str]:
-    """Let this process count into the first free slot of the shared folder. Call it before `Metrics`.
-
-    Returns:
-        The slot's lock. The kernel frees it when this process ends, however it ends.
-    """
-    for slot in itertools.count():
-        lock = (folder / f"slot-{slot}.lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            lock.close()
+def count_in(slot: int) -> None:
+    """Let this process count into one slot of the folder that the workers share. Call it before `Metrics`."""
     values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]
-    return lock

@@ -1,31 +1,95 @@
-"""Settings → running processes: uvicorn, alone or with its process manager over several workers."""
+"""One process on the socket: uvicorn, with an even share of the callers and an end that loses nobody."""
 
+import asyncio
 import copy
-import os
-import tempfile
+import socket
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
-from uvicorn.supervisors import Multiprocess
 
+from service.board import Board
 from service.settings import Settings
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - preferred, as it is there even where the file system is read-only
+PATIENCE_S = 0.005
+"""Seconds that a worker with more callers than another leaves a new one to that other."""
+GRACE_S = 0.2
+"""Seconds in which a caller who was accepted just before the port closed can send the request."""
 
 
-def serve(settings: Settings) -> None:
-    """Answer requests until a signal comes."""
-    config = configure(settings)
-    if settings.processes == 1:
-        uvicorn.Server(config).run()
-        return
-    place = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="convolve-", dir=place) as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # inherited by the workers: they count together
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
+class Server(uvicorn.Server):
+    """uvicorn's server, with a listener of our own.
+
+    Workers that share a socket usually take what they can get, so that one of them may end up with all callers. Here
+    each takes one at a time, and only while no other has fewer.
+
+    Args:
+        config: See `configure`.
+        sockets: Bound, and shared with the other workers.
+        board: Where the workers tell each other how many callers they have.
+    """
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, board: Board) -> None:
+        super().__init__(config)
+        self.listener = listener
+        self.board = board
+        self.patient = False
+        self.arriving: set[asyncio.Task[Any]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        self.listener.setblocking(False)
+        self.listener.listen(self.config.backlog)
+        self.loop = asyncio.get_running_loop()
+        self.loop.add_reader(self.listener, self.accept)
+
+    def accept(self) -> None:
+        """Take one caller, or leave it to a worker that has fewer."""
+        crowded = self.board.publish(len(self.server_state.connections) + len(self.arriving))
+        if crowded and not self.patient:
+            self.patient = True
+            self.loop.remove_reader(self.listener)
+            self.loop.call_later(PATIENCE_S, self.resume)
+            return
+        self.patient = False
+        self.take()
+
+    def take(self) -> bool:
+        """Take one caller, if one is there."""
+        try:
+            caller, _ = self.listener.accept()
+        except OSError:  # another worker was quicker, or the caller has left
+            return False
+        caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        arrival = self.loop.create_task(self.loop.connect_accepted_socket(self.protocol, caller))
+        self.arriving.add(arrival)
+        arrival.add_done_callback(self.arriving.discard)
+        return True
+
+    def resume(self) -> None:
+        if not self.should_exit:
+            self.loop.add_reader(self.listener, self.accept)
+
+    def protocol(self) -> asyncio.Protocol:
+        """What answers one caller."""
+        protocol_class: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = protocol_class(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=self.loop
+        )
+        return protocol
+
+    async def on_tick(self, counter: int) -> bool:
+        self.board.publish(len(self.server_state.connections))
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop.remove_reader(self.listener)
+        while self.take():  # whoever waits at the door comes in before it closes
+            pass
+        self.listener.close()
+        await asyncio.sleep(GRACE_S)
+        await super().shutdown(sockets=[])
 
 
 def configure(settings: Settings) -> uvicorn.Config:
@@ -56,7 +120,7 @@ def logs(level: str) -> dict[str, Any]:
 
 
 def create(settings: Settings) -> object:
-    """The application; imported here and not above, so that the process that only watches the workers stays small."""
+    """The application."""
     from service.app import create_app
 
     return create_app(settings)

@@ -1,0 +1,88 @@
+"""Settings → running processes: one worker for each core, under uvicorn's process manager."""
+
+import functools
+import gc
+import multiprocessing
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import Pipe
+from pathlib import Path
+
+import uvicorn
+from uvicorn._subprocess import subprocess_started
+from uvicorn.supervisors import multiprocess
+
+from service.board import Board, claim
+from service.server import Server, configure
+from service.settings import Settings
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that tells the metrics' library where the workers count together."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - preferred, as it is there even where the file system is read-only
+
+
+def serve(settings: Settings) -> None:
+    """Answer requests until a signal comes."""
+    config = configure(settings)
+    listener = config.bind_socket()
+    if settings.processes == 1:
+        Server(config, listener, Board()).run()
+        return
+    with counting_together():
+        board = Board()
+        # uvicorn's manager has no argument for the kind of worker.
+        multiprocess.Process = functools.partial(Worker, board)  # type: ignore[misc, assignment]
+        import service.app  # noqa: F401 - once, here: the workers are forked, and share it
+
+        gc.freeze()
+        Manager(config, sockets=[listener]).run()
+
+
+@contextmanager
+def counting_together() -> Iterator[None]:
+    """A folder for the metrics of all workers, gone afterwards."""
+    place = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="convolve-", dir=place) as folder:
+        os.environ[FOLDER] = folder
+        yield
+
+
+class Worker(multiprocess.Process):
+    """A forked process: what the manager has imported is there at once, and in memory only once."""
+
+    def __init__(self, board: Board, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        self.board = board
+        self.config = config
+        (self.listener,) = sockets
+        self.parent_conn, self.child_conn = Pipe()
+        self.process = multiprocessing.get_context("fork").Process(  # type: ignore[assignment]
+            target=subprocess_started,
+            kwargs={"config": config, "target": self.target, "sockets": sockets, "stdin_fileno": None},
+        )
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        # The manager's handlers were forked along, and would swallow a signal that comes before uvicorn sets its own.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        slot, lock = claim(Path(os.environ[FOLDER]))
+        with lock:
+            from service.metrics import count_in
+
+            count_in(slot)
+            self.board.take(slot)
+            self._server = Server(self.config, self.listener, self.board)
+            super().target(sockets)
+
+
+class Manager(multiprocess.Multiprocess):
+    """uvicorn's manager: starts the workers, asks them for a sign of life, replaces the dead, passes signals on."""
+
+    def terminate_all(self) -> None:
+        # The workers close the port when they have drained. Were it still open here, callers would queue up in vain.
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()

@@ -1,0 +1,52 @@
+"""The service in this process, with the shipped model or with a fake network."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from starlette.testclient import TestClient
+
+from service import engines
+from service.app import create_app
+from service.engines import Engine
+from service.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+Start = Callable[..., TestClient]
+
+
+def png(pixels: NDArray[Any], **options: Any) -> bytes:
+    """A picture file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels.squeeze()).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[TestClient]:
+    """The service with the shipped models and the settings as they come."""
+    with TestClient(create_app(Settings(models=ROOT / "models")), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start a service of one's own: `start(engine, max_queue=2)`. The engine takes the place of the shipped network."""
+    with ExitStack() as stack:
+
+        def start(engine: Engine | None = None, **settings: Any) -> TestClient:
+            if engine is not None:
+                monkeypatch.setattr(engines, "load", lambda *_: engine)
+                monkeypatch.setattr("service.registry.prove", lambda *_: None)
+            app = create_app(Settings(**{"models": ROOT / "models", **settings}))
+            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+
+        yield start

@@ -1,0 +1,53 @@
+"""Every error has a status."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from service import errors, problems
+from service.errors import ServiceError
+
+
+def family(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from family(child)
+
+
+EXPECTED = {
+    "BadBody": 400, "BadQuery": 400, "EmptyBody": 400, "SlowBody": 408, "UnsupportedMediaType": 415, "BadPicture": 400,
+    "UnsupportedPicture": 415, "WrongShape": 400, "BodyTooLarge": 413, "PictureTooLarge": 413, "TooManyPictures": 413,
+    "UnknownModel": 404, "UnknownVersion": 404, "QueueFull": 503, "Draining": 503, "NotReady": 503,
+    "DeadlineExceeded": 504, "EngineError": 500, "BadManifest": 500, "BadVersion": 500,
+}  # fmt: skip
+
+
+def test_the_table_knows_the_whole_family() -> None:
+    leaves = {kind.__name__ for kind in family(ServiceError)} - {
+        "ServiceError", "CallerError", "TooLarge", "Overload", "ModelError"
+    }  # fmt: skip
+    assert leaves == EXPECTED.keys()
+
+
+@pytest.mark.parametrize("kind", list(family(ServiceError)), ids=lambda kind: kind.__name__)
+def test_every_class_becomes_a_problem_of_its_status(kind: type[ServiceError]) -> None:
+    problem = problems.describe(kind("what happened", expected="this", found="that", fix="so"))
+    assert problem["status"] == EXPECTED.get(kind.__name__, problem["status"])
+    assert problem["detail"] == "what happened"
+    assert problem["type"].startswith("urn:convolve:problem:")
+
+
+def test_a_callers_mistake_says_how_to_mend_it_and_our_own_keeps_its_reasons() -> None:
+    mistake = problems.describe(errors.WrongShape("x", expected="28", found="27", fix="add one"))
+    assert (mistake["expected"], mistake["found"], mistake["fix"]) == ("28", "27", "add one")
+    assert "found" not in problems.describe(errors.EngineError("x", found="a secret"))
+
+
+def test_a_refusal_for_now_says_when_to_come_back() -> None:
+    response = problems.respond(errors.QueueFull("full", retry_after_s=7))
+    assert (response.status_code, response.headers["retry-after"]) == (503, "7")
+
+
+def test_the_tree_at_the_top_of_the_file_lists_every_class() -> None:
+    for kind in family(ServiceError):
+        assert kind.__name__ in str(errors.__doc__)

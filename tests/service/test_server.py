@@ -1,0 +1,226 @@
+"""Real processes on a real socket: workers that count together, are replaced, and go down without losing an answer."""
+
+import concurrent.futures
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service import engines
+from service.manifest import Manifest
+from tests.service.conftest import EXAMPLES, ROOT, png
+
+SEVEN = (EXAMPLES / "seven.png").read_bytes()
+PATIENCE_S = 60
+
+
+class Server:
+    """`python -m service` on a free port."""
+
+    def __init__(self, *flags: str, environment: dict[str, str] | None = None) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "service", "--port", str(self.port), *flags],
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        try:
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def wait_until(self, *, ready: bool) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            try:
+                if (self.ask("GET", "/health/ready")[0] == 200) == ready:
+                    return
+            except OSError:
+                if not ready:
+                    return
+            assert self.process.poll() is None or not ready, self.output()
+            time.sleep(0.02)
+        raise AssertionError("the server took too long")
+
+    def metric(self, name: str) -> float:
+        """The sum of a series over all its labels."""
+        page = self.ask("GET", "/metrics")[1].decode()
+        return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE))
+
+    def workers(self) -> set[int]:
+        """Processes that answer."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return {int(child) for child in children}
+
+    def output(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.read().decode()
+
+
+@contextmanager
+def serving(*flags: str, **options: Any) -> Iterator[Server]:
+    server = Server(*flags, **options)
+    with ExitStack() as stack:
+        stack.callback(server.process.stdout.close)  # type: ignore[union-attr]
+        stack.callback(server.process.wait, PATIENCE_S)
+        stack.callback(server.process.kill)
+        server.wait_until(ready=True)
+        yield server
+        server.process.send_signal(signal.SIGINT)
+        server.process.wait(PATIENCE_S)
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Server]:
+    """Two workers."""
+    with serving("--workers", "2") as server:
+        yield server
+
+
+def test_64_callers_with_a_thousand_pictures_each_get_their_own_answers(two: Server) -> None:
+    folder = ROOT / "models" / "mnist" / "1"
+    pixels = np.random.default_rng(11).integers(0, 256, (1000, 28, 28, 1), dtype=np.uint8)
+    expected = engines.load("openvino", folder, Manifest.read(folder), 1).predict(pixels)
+
+    def caller(start: int) -> None:
+        connection = HTTPConnection("127.0.0.1", two.port, timeout=PATIENCE_S)
+        for index in range(start, 1000, 64):
+            connection.request("POST", "/predict?prepare=none", png(pixels[index]), {"x-request-id": f"n{index}"})
+            response = connection.getresponse()
+            (prediction,) = json.loads(response.read())["predictions"]
+            assert response.headers["x-request-id"] == f"n{index}"
+            np.testing.assert_allclose(prediction["probabilities"], expected[index], atol=1e-5)
+        connection.close()
+
+    with concurrent.futures.ThreadPoolExecutor(64) as callers:
+        list(callers.map(caller, range(64)))
+
+
+def test_several_workers_count_together_and_a_replaced_one_goes_on_counting(two: Server) -> None:
+    before = two.metric("convolve_predictions_total")
+    for _ in range(20):
+        assert two.ask("POST", "/predict", SEVEN)[0] == 200
+    assert two.metric("convolve_predictions_total") == before + 20
+    assert two.metric("convolve_model_loaded") == 1
+
+    old = two.workers()
+    assert len(old) == 2
+    os.kill(min(old), signal.SIGKILL)
+    end = time.monotonic() + PATIENCE_S
+    while len(two.workers() - old) < 1:
+        assert time.monotonic() < end, "the dead worker was not replaced"
+        time.sleep(0.05)
+    two.wait_until(ready=True)
+    for _ in range(20):
+        assert two.ask("POST", "/predict", SEVEN)[0] == 200
+    assert two.metric("convolve_predictions_total") == before + 40
+    assert two.metric("convolve_requests_in_flight") == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_turns_readiness_red_answers_on_and_ends_in_time(workers: str) -> None:
+    answers: list[int] = []
+    stop = threading.Event()
+    with serving("--workers", workers, "--drain-s", "1.5", "--stop-s", "5") as server:
+
+        def caller() -> None:
+            while not stop.is_set():
+                try:
+                    answers.append(server.ask("POST", "/predict", SEVEN)[0])
+                except ConnectionRefusedError:
+                    return
+
+        callers = [threading.Thread(target=caller) for _ in range(4)]
+        for thread in callers:
+            thread.start()
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_until(ready=False)
+        status, body = server.ask("GET", "/health/ready")
+        assert status == 503
+        assert b"going down" in body
+        assert server.ask("POST", "/predict", SEVEN)[0] == 200
+        assert server.ask("GET", "/health/live")[0] == 200
+        server.process.wait(PATIENCE_S)
+        stop.set()
+        for thread in callers:
+            thread.join(PATIENCE_S)
+    assert answers
+    assert set(answers) == {200}
+
+
+def test_a_worker_that_hangs_ends_itself(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, time, service.engines as engines\n"
+        "load = engines.load\n"
+        "def hanging(*args):\n"
+        "    engine = load(*args)\n"
+        "    predict = engine.predict\n"
+        "    engine.predict = lambda pixels: time.sleep(3600) if pixels[0].all() else predict(pixels)\n"
+        "    return engine\n"
+        "engines.load = hanging\n"
+    )
+    environment = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    with serving("--workers", "2", "--hang-s", "0.5", environment=environment) as server:
+        old = server.workers()
+        body = json.dumps({"image": [255] * 784}).encode()
+        with pytest.raises(OSError):  # noqa: PT011 - reset or closed, as the kernel likes
+            server.ask("POST", "/predict", body)
+        end = time.monotonic() + PATIENCE_S
+        while len(server.workers() - old) < 1:
+            assert time.monotonic() < end, "the hanging worker was not replaced"
+            time.sleep(0.05)
+        assert server.ask("POST", "/predict", SEVEN)[0] == 200
+
+
+def test_a_port_in_use_ends_with_a_clear_line(two: Server) -> None:
+    again = subprocess.run(
+        [sys.executable, "-m", "service", "--port", str(two.port), "--workers", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert again.returncode != 0
+    assert "Address already in use" in again.stderr
+
+
+def test_a_slow_body_is_answered_408_and_harms_nobody() -> None:
+    with (
+        serving("--workers", "1", "--body-s", "0.3") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as slow,
+    ):
+        slow.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+        assert server.ask("POST", "/predict", SEVEN)[0] == 200
+        assert slow.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+def test_a_huge_body_is_refused_before_it_is_sent() -> None:
+    with (
+        serving("--workers", "1") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as huge,
+    ):
+        huge.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        assert huge.recv(4096).startswith(b"HTTP/1.1 413")

@@ -1,0 +1,52 @@
+"""Flags over environment over defaults; what is not understood is said."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.__main__ import main
+from service.settings import Settings, unknown_variables
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_defaults() -> None:
+    settings = Settings.parse([])
+    assert (settings.host, settings.port, settings.default_model) == ("127.0.0.1", 8000, "mnist")
+    assert settings.max_pixels >= 4032 * 3024, "photographs of 12 megapixels pass"
+
+
+def test_flags_win_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVOLVE_PORT", "9000")
+    monkeypatch.setenv("CONVOLVE_MAX_BATCH", "7")
+    settings = Settings.parse(["--port", "9001"])
+    assert (settings.port, settings.max_batch) == (9001, 7)
+
+
+@pytest.mark.parametrize("flag", [["--port", "x"], ["--max-batch", "0"], ["--max-queue", "1"]])
+def test_a_bad_value_is_wrong_usage_and_names_the_setting(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(flag) == 2
+    assert flag[0].strip("-").replace("-", "_") in capsys.readouterr().err.lower()
+
+
+def test_an_unknown_flag_is_wrong_usage() -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--prot", "9000"])
+    assert end.value.code == 2
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+def test_a_misspelt_variable_is_found_and_those_of_training_are_not() -> None:
+    environment = {"CONVOLVE_PROT": "1", "CONVOLVE_DATA": "x", "CONVOLVE_PORT": "1", "PATH": "x"}
+    assert unknown_variables(environment) == ["CONVOLVE_PROT"]
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `CONVOLVE_(\w+)` \| `?([^|`]*)`? \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert rows == {name.upper(): str(field.default) for name, field in Settings.model_fields.items()}
