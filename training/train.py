@@ -1,6 +1,8 @@
 """The loop, read top to bottom.
 
-The recipe `standard` reaches TODO.
+The recipe `standard` reaches 99.52 % on MNIST's 10,000 test pictures and 99.52 % on the 5,000 of validation (one seed,
+the 1 of `models/mnist/1`, epoch 24 of 30). That took 13 minutes on two cores of an AMD EPYC that had other work too; an
+epoch takes 18 s when they have none, which makes 9 minutes. Python 3.11, Keras 3.15.1, TensorFlow 2.21.0, NumPy 2.4.6.
 """
 
 import contextlib
