@@ -96,7 +96,8 @@ class Door:
         """Add the answer to its series; their number is bounded by our routes and what is loaded."""
         serving: Serving | None = scope["state"].get("serving")
         hot = (scope["method"], scope["path"]) in self.hot
-        route: str = scope["path"] if hot else getattr(scope.get("route"), "path", scope["root_path"] or "unknown")
+        template: str | None = scope["path"] if hot else getattr(scope.get("route"), "path", None)
+        route = template or scope["root_path"] or "unknown"
         key = (route, status, serving)
         if key not in self.counted:
             model, version = ("", "")

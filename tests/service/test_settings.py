@@ -1,15 +1,10 @@
 """Flags over environment over defaults; what is not understood is said."""
 
-import re
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
 from service.__main__ import main
 from service.settings import Settings, unknown_variables
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_defaults() -> None:
@@ -45,8 +40,3 @@ def test_settings_are_frozen() -> None:
 def test_a_misspelt_variable_is_found_and_those_of_training_are_not() -> None:
     environment = {"CONVOLVE_PROT": "1", "CONVOLVE_DATA": "x", "CONVOLVE_PORT": "1", "PATH": "x"}
     assert unknown_variables(environment) == ["CONVOLVE_PROT"]
-
-
-def test_the_readme_lists_every_setting_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `CONVOLVE_(\w+)` \| `?([^|`]*)`? \|", (ROOT / "README.md").read_text(), re.MULTILINE))
-    assert rows == {name.upper(): str(field.default) for name, field in Settings.model_fields.items()}

@@ -1,0 +1,67 @@
+"""What the network knows arrives at the caller: files through HTTP are read exactly like the arrays."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from starlette.testclient import TestClient
+
+from service import engines
+from service.manifest import Manifest
+from tests.service.conftest import ROOT, png
+
+pytestmark = pytest.mark.mnist
+
+
+def idx(folder: Path, name: str, header: int) -> NDArray[np.uint8]:
+    plain = folder / name
+    data = plain.read_bytes() if plain.is_file() else gzip.decompress((folder / f"{name}.gz").read_bytes())
+    return np.frombuffer(data, np.uint8, offset=header)
+
+
+@pytest.fixture(scope="module")
+def pictures(mnist_folder: Path) -> NDArray[np.uint8]:
+    return idx(mnist_folder, "t10k-images-idx3-ubyte", 16).reshape(-1, 28, 28, 1)
+
+
+@pytest.fixture(scope="module")
+def labels(mnist_folder: Path) -> NDArray[np.uint8]:
+    return idx(mnist_folder, "t10k-labels-idx1-ubyte", 8)
+
+
+@pytest.fixture(scope="module")
+def expected(pictures: NDArray[np.uint8], client: TestClient) -> NDArray[np.float32]:
+    """The serving network's answers to the arrays."""
+    (serving,) = [each for each in client.get("/models").json()["models"] if each["state"] == "serving"]
+    folder = ROOT / "models" / "mnist" / str(serving["version"])
+    return engines.load("openvino", folder, Manifest.read(folder), 1).predict(pictures)
+
+
+def test_the_recorded_accuracy_is_the_measured_one(
+    client: TestClient, expected: NDArray[np.float32], labels: NDArray[np.uint8]
+) -> None:
+    (serving,) = [each for each in client.get("/models").json()["models"] if each["state"] == "serving"]
+    assert (expected.argmax(axis=1) == labels).mean() == pytest.approx(serving["accuracy"]["test"], abs=1e-9)
+
+
+def test_ten_thousand_png_files_one_by_one(
+    client: TestClient, pictures: NDArray[np.uint8], expected: NDArray[np.float32]
+) -> None:
+    for picture, answer in zip(pictures, expected, strict=True):
+        (prediction,) = json.loads(client.post("/predict", content=png(picture)).content)["predictions"]
+        assert prediction["class_id"] == answer.argmax()
+        np.testing.assert_allclose(prediction["probabilities"], answer, atol=1e-5)
+
+
+def test_ten_thousand_png_files_in_hundreds(
+    client: TestClient, pictures: NDArray[np.uint8], expected: NDArray[np.float32]
+) -> None:
+    for start in range(0, 10_000, 100):
+        files = [("file", ("digit.png", png(picture), "image/png")) for picture in pictures[start : start + 100]]
+        predictions = client.post("/predict", files=files).json()["predictions"]
+        found = np.array([each["probabilities"] for each in predictions])
+        np.testing.assert_array_equal(found.argmax(axis=1), expected[start : start + 100].argmax(axis=1))
+        np.testing.assert_allclose(found, expected[start : start + 100], atol=1e-5)
