@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from service import __version__, problems
 from service.api import native, operations
-from service.door import Door, HotRoute, refuse
+from service.door import Door, HotRoute, count_refusal
 from service.drain import draining
 from service.errors import ServiceError
 from service.metrics import Metrics
@@ -53,7 +53,8 @@ def create_app(settings: Settings) -> Door:
 
 async def on_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)  # noqa: S101 - registered for nothing else
-    return refuse(request, error)
+    count_refusal(request, error)
+    return problems.respond(error)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

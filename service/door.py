@@ -8,7 +8,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -31,11 +31,17 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 LEFT = 499
 """Counted where the caller left before the answer; nobody gets to see it."""
 
-Handler = Callable[[Request], Awaitable[Response]]
-
 
 class HotRoute(APIRoute):
-    """A route whose function takes the request as it is and makes its own response."""
+    """A route whose function takes the request as it is and makes its own response.
+
+    A dialect with an error form of its own overrides `respond`.
+    """
+
+    @staticmethod
+    def respond(error: ServiceError) -> Response:
+        """What the caller gets instead of an answer."""
+        return problems.respond(error)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
@@ -52,9 +58,8 @@ class Door:
 
     def __init__(self, api: FastAPI, hot: list[HotRoute]) -> None:
         self.api = api
-        self.hot: dict[tuple[str, str], Handler] = {
-            (method, route.path): route.endpoint for route in hot for method in route.methods or ()
-        }
+        self.fixed = {(method, route.path): route for route in hot for method in route.methods or ()}
+        self.patterns = [route for route in hot if "{" in route.path]
         self.counted: dict[tuple[str, int, Serving | None], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,11 +82,12 @@ class Door:
 
         with shared.metrics.in_flight.track_inprogress():
             try:
-                handler = self.hot.get((scope["method"], scope["path"]))
-                if handler is None:
+                route = self.find(scope)
+                if route is None:
                     await self.api(scope, receive, reply)
                 else:
-                    response = await safely(handler, Request(scope, receive))
+                    scope["route"] = route
+                    response = await respond(route, Request(scope, receive))
                     await response(scope, receive, reply)
             except ClientDisconnect:
                 status = LEFT
@@ -92,11 +98,22 @@ class Door:
                     await problems.plain(500, "Something went wrong on our side.")(scope, receive, reply)
         self.count(shared, scope, status, time.perf_counter() - started)
 
+    def find(self, scope: Scope) -> HotRoute | None:
+        """The hot route of a request, its path parameters in `scope["path_params"]`."""
+        method, path = scope["method"], scope["path"]
+        route = self.fixed.get((method, path))
+        if route is not None:
+            return route
+        for route in self.patterns:
+            if method in (route.methods or ()) and (found := route.path_regex.match(path)):
+                scope["path_params"] = found.groupdict()
+                return route
+        return None
+
     def count(self, shared: Shared, scope: Scope, status: int, seconds: float) -> None:
         """Add the answer to its series; their number is bounded by our routes and what is loaded."""
         serving: Serving | None = scope["state"].get("serving")
-        hot = (scope["method"], scope["path"]) in self.hot
-        template: str | None = scope["path"] if hot else getattr(scope.get("route"), "path", None)
+        template: str | None = getattr(scope.get("route"), "path", None)
         route = template or scope["root_path"] or "unknown"
         key = (route, status, serving)
         if key not in self.counted:
@@ -112,19 +129,20 @@ class Door:
         request_seconds.observe(seconds)
 
 
-async def safely(handler: Handler, request: Request) -> Response:
-    """The handler's response, or the one that says what went wrong."""
+async def respond(route: HotRoute, request: Request) -> Response:
+    """The route's response, or the one that says what went wrong."""
     try:
-        return await handler(request)
+        response: Response = await route.endpoint(request)
     except ServiceError as error:
-        return refuse(request, error)
+        count_refusal(request, error)
+        return route.respond(error)
+    return response
 
 
-def refuse(request: Request, error: ServiceError) -> Response:
-    """Count a refusal, and say why. A failure of our own is logged where it happened, not here again."""
+def count_refusal(request: Request, error: ServiceError) -> None:
+    """Count a request that is refused. A failure of our own is logged where it happened, not here again."""
     shared: Shared = request.scope["state"]["shared"]
     shared.metrics.rejected.labels(problems.slug(type(error))).inc()
-    return problems.respond(error)
 
 
 def named(scope: Scope) -> bytes:
