@@ -142,7 +142,7 @@ async def respond(route: HotRoute, request: Request) -> Response:
 def count_refusal(request: Request, error: ServiceError) -> None:
     """Count a request that is refused. A failure of our own is logged where it happened, not here again."""
     shared: Shared = request.scope["state"]["shared"]
-    shared.metrics.rejected.labels(problems.slug(type(error))).inc()
+    shared.metrics.rejected.labels(error.slug()).inc()
 
 
 def named(scope: Scope) -> bytes:

@@ -27,6 +27,9 @@ ServiceError
 └── EngineError             the network failed while computing
 """
 
+import re
+from collections.abc import Iterator
+
 
 class ServiceError(Exception):
     """What happened, in words for the person who has to mend it.
@@ -51,6 +54,18 @@ class ServiceError(Exception):
             if text:
                 parts.append(f"{word}: {text}")
         return "; ".join(parts)
+
+    @classmethod
+    def slug(cls) -> str:
+        """`QueueFull` → `queue-full`: the name in problem details and metrics."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+    @classmethod
+    def family(cls) -> Iterator[type["ServiceError"]]:
+        """The class itself and all below it."""
+        yield cls
+        for child in cls.__subclasses__():
+            yield from child.family()
 
 
 class CallerError(ServiceError):

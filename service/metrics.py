@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service import __version__
+from service.errors import ServiceError
 from service.manifest import Manifest
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
@@ -98,6 +99,8 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        for kind in ServiceError.family():
+            self.rejected.labels(kind.slug())
         self.predictions = Counter(
             "convolve_predictions",
             "Pictures answered, by the class found most probable.",

@@ -1,6 +1,5 @@
 """From an error to what HTTP says of it: statuses, and problem details after RFC 9457."""
 
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -32,21 +31,15 @@ def status_of(error: ServiceError) -> int:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
-def slug(kind: type[Exception]) -> str:
-    """`QueueFull` → `queue-full`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
-
-
-def title(kind: type[Exception]) -> str:
-    """`QueueFull` → `Queue full`."""
-    return slug(kind).replace("-", " ").capitalize()
-
-
 def describe(error: ServiceError) -> dict[str, Any]:
     """Problem details. Our own failures keep their reasons for the log."""
-    kind = type(error)
-    details = {"type": f"urn:convolve:problem:{slug(kind)}", "title": title(kind), "status": status_of(error)}
-    details["detail"] = error.detail
+    slug = error.slug()
+    details: dict[str, Any] = {
+        "type": f"urn:convolve:problem:{slug}",
+        "title": slug.replace("-", " ").capitalize(),
+        "status": status_of(error),
+        "detail": error.detail,
+    }
     if isinstance(error, CallerError | Overload):
         for name in ("expected", "found", "fix"):
             if text := getattr(error, name):

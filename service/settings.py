@@ -1,5 +1,6 @@
 """Every knob of the service. Read once at start, frozen, and passed on as an argument."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,8 +76,8 @@ class Settings(BaseSettings):
 
     @property
     def cores(self) -> int:
-        """Processor cores that this process may use."""
-        return len(os.sched_getaffinity(0))
+        """Processor cores that this process may use, a container's limit included."""
+        return max(1, int(min(len(os.sched_getaffinity(0)), quota())))
 
     @property
     def processes(self) -> int:
@@ -97,6 +98,19 @@ class Settings(BaseSettings):
             pydantic.ValidationError: A value that its field does not take.
         """
         return CliApp.run(cls, cli_args=list(argv))
+
+
+def quota(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Processor cores that the control group grants: `docker run --cpus`. Infinite where there is no limit."""
+    try:
+        if (root / "cpu.max").is_file():  # version 2: both numbers in one file
+            granted, period = (root / "cpu.max").read_text().split()
+        else:
+            granted, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        cores = int(granted) / int(period)
+    except (OSError, ValueError):  # no control group, or "max"
+        return math.inf
+    return cores if cores > 0 else math.inf
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service import problems
 from service.errors import ServiceError
 from service.metrics import Metrics
 from service.settings import Settings
@@ -60,10 +59,7 @@ def test_queries_name_only_series_and_labels_that_exist() -> None:
 
 
 def test_alerts_name_only_reasons_that_are_counted() -> None:
-    def family(kind: type[ServiceError]) -> set[type[ServiceError]]:
-        return {kind}.union(*(family(child) for child in kind.__subclasses__()))
-
-    reasons = {problems.slug(kind) for kind in family(ServiceError)}
+    reasons = {kind.slug() for kind in ServiceError.family()}
     named = {reason for group in re.findall(r'reason=~?"([^"]+)"', ALERTS) for reason in group.split("|")}
     assert named
     assert named <= reasons

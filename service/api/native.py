@@ -60,7 +60,7 @@ async def predict(request: Request) -> Response:
     predictions = []
     for item in prepared:
         if isinstance(item, ServiceError):
-            shared.metrics.rejected.labels(problems.slug(type(item))).inc()
+            shared.metrics.rejected.labels(item.slug()).inc()
             predictions.append({"error": problems.describe(item)})
         else:
             predictions.append(describe(next(rows), labels, query.top))

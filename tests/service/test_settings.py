@@ -1,10 +1,13 @@
 """Flags over environment over defaults; what is not understood is said."""
 
+from math import inf
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from service.__main__ import main
-from service.settings import Settings, unknown_variables
+from service.settings import Settings, quota, unknown_variables
 
 
 def test_defaults() -> None:
@@ -40,3 +43,21 @@ def test_settings_are_frozen() -> None:
 def test_a_misspelt_variable_is_found_and_those_of_training_are_not() -> None:
     environment = {"CONVOLVE_PROT": "1", "CONVOLVE_DATA": "x", "CONVOLVE_PORT": "1", "PATH": "x"}
     assert unknown_variables(environment) == ["CONVOLVE_PROT"]
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, inf),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, inf),
+        ({}, inf),
+    ],
+    ids=["version 2", "version 2 without limit", "version 1", "version 1 without limit", "none"],
+)
+def test_a_containers_limit_counts(tmp_path: Path, files: dict[str, str], cores: float) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert quota(tmp_path) == cores
