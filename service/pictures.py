@@ -3,7 +3,7 @@
     recognise ──► open_picture ──► prepare
     first bytes   header only      decode, turn, flatten, then centre or fit
 
-Nothing here knows HTTP, models or queues. What a photograph needs on top lies in `paper.py`.
+Nothing here knows HTTP, models or queues. Finding the digit on a sheet lies in `paper.py` and `marks.py`.
 """
 
 import io

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw
 
 from service import pictures
 from service.errors import BadPicture, CallerError, EmptyBody, PictureTooLarge, UnsupportedPicture, WrongShape
@@ -319,10 +319,63 @@ def test_blank_is_black(shade: int, size: tuple[int, int]) -> None:
     assert not pictures.prepare(Image.new("L", size, shade), DIGIT).any()
 
 
+@pytest.mark.parametrize(
+    "size", [(1, 1), (2, 1), (1, 10_000), (10_000, 1), (3, 2000), (60, 61), (5, 5), (28, 27), (3300, 40)]
+)
+def test_noise_of_any_size_is_survived(size: tuple[int, int]) -> None:
+    chance = np.random.default_rng(4)
+    for _ in range(5):
+        grey = chance.integers(0, 256, size[::-1], dtype=np.uint8)
+        for pixels in (grey, np.where(grey > 250, 255, 0).astype(np.uint8), grey // 128 * 255):
+            assert pictures.prepare(Image.fromarray(pixels), DIGIT).shape == (28, 28, 1)
+
+
 def test_blank_paper_under_a_lamp_is_black() -> None:
     for seed in range(5):
         sheet = strokes.photograph(Image.new("RGB", (400, 300), (236, 230, 214)), shadow=0.3, noise=3, seed=seed)
         assert not pictures.prepare(sheet, DIGIT).any()
+
+
+def hard(sheet: Image.Image, kind: str, seed: int) -> Image.Image:
+    """The sheet as people have it."""
+    width, height = sheet.size
+    printed = Image.new("RGB", sheet.size, (255, 255, 255))
+    draw, chance = ImageDraw.Draw(printed), random.Random(seed)
+    if kind in ("ruled", "squared"):
+        for y in range(10, height, 30):
+            draw.line((0, y, width, y + 6), fill=(150, 165, 205), width=2)
+        for x in range(20, width, 30) if kind == "squared" else ():
+            draw.line((x, 0, x - 4, height), fill=(150, 165, 205), width=2)
+    if kind == "dusty":
+        for _ in range(40):
+            x, y = chance.randrange(width), chance.randrange(height)
+            draw.ellipse((x, y, x + 2, y + 2), fill=(60, 60, 60))
+    sheet = ImageChops.darker(sheet, printed)
+    if kind == "shadow":
+        return strokes.photograph(sheet, shadow=0.7, noise=3, seed=seed)
+    return strokes.photograph(sheet, shadow=0.2, noise=10 if kind == "noise" else 2, seed=seed)
+
+
+@pytest.mark.parametrize("kind", ["plain", "ruled", "squared", "dusty", "shadow", "noise", "pencil", "small"])
+def test_photographs_look_like_the_drawing(kind: str) -> None:
+    likeness = []
+    for digit in range(10):
+        size, height = ((480, 360), 0.5) if kind != "small" else ((1600, 1200), 0.09)
+        ink = (30, 40, 110) if kind != "pencil" else (175, 172, 165)
+        sheet = strokes.draw(
+            digit, size=size, height=height, centre=(0.4, 0.55), ink=ink, paper=(236, 230, 214), seed=5
+        )
+        clean = pictures.prepare(strokes.draw(digit, size=size, height=height, seed=5), DIGIT)
+        likeness.append(near(pictures.prepare(hard(sheet, kind, digit), DIGIT), clean))
+    assert sorted(likeness)[1] > 0.85, likeness
+
+
+@pytest.mark.parametrize("pen", [0.012, 0.03, 0.2, 0.28])
+def test_fine_and_broad_pens_become_like_mnist(pen: float) -> None:
+    for digit in (1, 2, 3, 5, 7):
+        pixels = pictures.prepare(strokes.draw(digit, pen=pen), DIGIT)[..., 0] > 127
+        inside = pixels[1:-1, 1:-1] & pixels[:-2, 1:-1] & pixels[2:, 1:-1] & pixels[1:-1, :-2] & pixels[1:-1, 2:]
+        assert 1.5 < 2 * pixels.sum() / (pixels.sum() - inside.sum()) < 5
 
 
 def test_what_was_done_is_told() -> None:

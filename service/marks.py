@@ -1,0 +1,113 @@
+"""Which of the marks on a sheet are the digit: not the lines of ruled paper, not specks, not what stands elsewhere."""
+
+import numpy as np
+
+LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
+
+
+def without_lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """Take the lines of ruled or squared paper out of a mask; where strokes cross them, the strokes stay.
+
+    Args:
+        mask: bool (height, width), what stands out from the paper.
+        contrast: float32, likewise, how far.
+    """
+    lines = _lines(mask, contrast) | _lines(mask.T, contrast.T).T
+    rest = mask & ~lines
+    return rest if rest.sum() >= 6 else mask
+
+
+def _lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """Straight lines from the left edge to the right, level within five degrees, without what crosses them."""
+    height, width = mask.shape
+    found = np.zeros_like(mask)
+    edge = 1 + int(0.03 * width)
+    if min(width, height) < LINED or not (mask[:, :edge].any() and mask[:, -edge:].any()):
+        return found
+    rows, columns = np.nonzero(mask)
+    slopes = np.linspace(-0.09, 0.09, 37)
+    levels = [rows + np.round(columns * slope).astype(np.intp) + width // 8 for slope in slopes]
+    counts = [np.bincount(level, minlength=height + width // 4) for level in levels]
+    best = int(np.argmax([(count.astype(float) ** 3).sum() for count in counts]))
+    level, count = levels[best], counts[best]
+    full = count > 0.6 * width
+    if not full.any():
+        return found
+    full = np.convolve(full, np.ones(3), "same") > 0
+    on = full[level]
+    length = _run_lengths(mask.T).T[rows, columns]
+    thick = np.median(length[on])
+    if thick > max(3, 0.02 * width) or columns[on].min() >= edge or columns[on].max() < width - edge:
+        return found
+    thin = on & (length <= 1.7 * thick + 1)
+    strokes = contrast[rows[~on], columns[~on]]
+    bands = int((np.diff(full.astype(np.int8)) == 1).sum()) + int(full[0])
+    if bands < 2 and (
+        strokes.size < 6 or np.median(contrast[rows[thin], columns[thin]]) > 0.7 * np.quantile(strokes, 0.8)
+    ):
+        return found
+    found[rows[thin], columns[thin]] = True
+    return found
+
+
+def _run_lengths(mask: np.ndarray) -> np.ndarray:
+    """For each pixel of the mask, how many of it lie in one piece in its row."""
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    lengths = np.nonzero(edges == -1)[1] - np.nonzero(edges == 1)[1]
+    result = np.zeros(mask.shape, np.int64)
+    result[mask] = np.repeat(lengths, lengths)
+    return result
+
+
+def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Keep the heaviest connected part of a mask, and those near it that are not mere specks.
+
+    Args:
+        mask: bool (height, width), with at least one pixel.
+        weight: float (height, width), what each pixel counts.
+    """
+    labels = _components(mask)
+    weights = np.bincount(labels.ravel(), weight.ravel() + 1e-9)
+    weights[0] = 0
+    main = int(weights.argmax())
+    rows, columns = np.nonzero(labels == main)
+    top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
+    reach = 0.3 * max(bottom - top, right - left)
+    keep = {main}
+    for label in np.flatnonzero(weights > 0.06 * weights[main]):
+        r, c = np.nonzero(labels == label)
+        if r.max() > top - reach and r.min() < bottom + reach and c.max() > left - reach and c.min() < right + reach:
+            keep.add(int(label))
+    return np.isin(labels, list(keep))
+
+
+def _components(mask: np.ndarray) -> np.ndarray:
+    """Number the connected parts of a mask (eight neighbours) from 1 on; 0 is outside."""
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    ends = np.nonzero(edges == -1)[1]
+    parent = list(range(len(rows) + 1))
+
+    def root(run: int) -> int:
+        while parent[run] != run:
+            parent[run] = parent[parent[run]]
+            run = parent[run]
+        return run
+
+    bounds = np.searchsorted(rows, np.arange(mask.shape[0] + 1)).tolist()
+    first, last = starts.tolist(), ends.tolist()
+    for row in range(1, mask.shape[0]):
+        above, end_above = bounds[row - 1], bounds[row]
+        here, end_here = bounds[row], bounds[row + 1]
+        while above < end_above and here < end_here:
+            if first[above] <= last[here] and first[here] <= last[above]:
+                parent[root(here)] = root(above)
+            if last[above] < last[here]:
+                above += 1
+            else:
+                here += 1
+    roots = np.array([root(run) for run in range(len(rows))], dtype=np.int64)
+    numbers = np.unique(roots, return_inverse=True)[1] + 1
+    labels = np.zeros(mask.shape, np.int64)
+    labels[mask] = np.repeat(numbers, ends - starts)
+    return labels
