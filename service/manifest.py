@@ -46,6 +46,22 @@ class Golden:
 
 
 @dataclass(frozen=True)
+class Precision:
+    """What it costs to compute in this arithmetic, on the pictures held back from training."""
+
+    validation: float
+    """Share of right answers on the validation part, 0 to 1: what every choice is made by."""
+    test: float
+    """Share of right answers on the test part, 0 to 1: recorded after the choice."""
+    mean_difference: float
+    """Mean distance of a probability from the one in f32, on the validation part."""
+    max_difference: float
+    """Largest such distance."""
+    network: str = ""
+    """Path of a network of its own inside the version's folder; empty is the SavedModel itself."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that serving needs to know of a version, and all that people ask about it."""
 
@@ -64,6 +80,8 @@ class Manifest:
     """A handful of pictures drawn by our own code, with their answers."""
     output: str = "probabilities"
     """Name of the signature's only output: float32, (n, classes)."""
+    precisions: Mapping[str, Precision] = field(default_factory=dict)
+    """What each arithmetic costs: `f32`, `bf16`, `int8`; empty if nobody measured."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Data, seed, recipe, library versions, machine and time of the run. Not read by serving."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -141,6 +159,7 @@ class Reader:
             parameters=self.get("parameters", int, "a whole number"),
             accuracy=self.accuracy(),
             golden=self.golden(given, len(labels)),
+            precisions=self.precisions(),
             training=self.get("training", dict, "an object"),
             files=self.files(),
         )
@@ -168,6 +187,15 @@ class Reader:
             if name.startswith("/") or ".." in name.split("/") or not isinstance(value, str):
                 raise self.wrong(f"files.{name}", "a path inside the version's folder and its SHA-256", value)
         return files
+
+    def precisions(self) -> dict[str, Precision]:
+        found = {}
+        for name, entry in self.data.get("precisions", {}).items():
+            try:
+                found[name] = Precision(**entry)
+            except TypeError as error:
+                raise self.wrong(f"precisions.{name}", "accuracies and differences", error) from None
+        return found
 
     def golden(self, given: Input, classes: int) -> tuple[Golden, ...]:
         height, width, channels = given.shape

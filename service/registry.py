@@ -23,7 +23,7 @@ INLINE_S = 0.002
 """A network that answers one picture within this many seconds computes on the event loop itself."""
 INLINE_PIXELS = 128 * 128
 """A picture up to this size is prepared on the event loop itself: a thread would cost more."""
-TOLERANCE = 1e-3
+TOLERANCE = {"f32": 1e-3, "bf16": 0.1, "int8": 0.25}
 """How far an answer to a golden input may be from the recorded one, on whatever processor this is."""
 
 
@@ -99,7 +99,9 @@ class Registry:
         """Load a version, let it prove itself, and warm it up."""
         settings = self.settings
         manifest = self.repository.open(name, version)
-        engine = engines.load(settings.engine, self.repository.folder(name, version), manifest, settings.threads_each)
+        engine = engines.load(
+            settings.engine, self.repository.folder(name, version), manifest, settings.threads_each, settings.precision
+        )
         prove(engine, manifest)
         seconds = warm_up(engine, manifest, settings.max_batch)
         metrics = VersionMetrics(self.metrics, manifest, engine.name, engine.precision)
@@ -160,10 +162,11 @@ def prove(engine: Engine, manifest: Manifest) -> None:
     for index, golden in enumerate(manifest.golden):
         pixels = np.frombuffer(golden.pixels, np.uint8).reshape(1, *manifest.input.shape)
         distance = float(np.abs(engine.predict(pixels)[0] - golden.probabilities).max())
-        if not distance <= TOLERANCE:
+        tolerance = TOLERANCE[engine.precision]
+        if not distance <= tolerance:
             raise BadVersion(
                 f"{manifest.name} {manifest.version} answers golden input {index} wrongly",
-                expected=f"probabilities within {TOLERANCE} of the recorded ones",
+                expected=f"probabilities within {tolerance} of the recorded ones",
                 found=f"{distance:.4f} off",
             )
 

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     """Model that answers where a call names none."""
     engine: Literal["openvino", "tensorflow"] = "openvino"
     """What computes; tensorflow must be installed for the second."""
+    precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
+    """Arithmetic to compute in; auto is the fastest that costs a version no accuracy on this processor."""
     threads: int = Field(0, ge=0)
     """Threads that compute in each worker; 0 shares the cores out among the workers."""
     max_batch: PositiveInt = 64

@@ -116,7 +116,8 @@ def run(config: Config) -> Path:
     for name, measurement in measured.items():
         say(f"{name}: {measurement.accuracy:.2%} of {measurement.pictures:,}, loss {measurement.loss:.4f}")
     manifest = export.describe(config, data, network, progress, measured)
-    version = export.publish(folder, network, manifest, export.report(progress, measured, data.classes))
+    report = export.report(progress, measured, data.classes)
+    version = export.publish(folder, network, manifest, report, {"training": training, **parts})
     config.state.unlink(missing_ok=True)
     return version
 

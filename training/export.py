@@ -20,9 +20,10 @@ from service import engines
 from service.manifest import Golden, Input, Manifest, digest
 from training.checkpoint import Progress
 from training.config import SPLIT_SEED, Config
-from training.datasets import Dataset
+from training.datasets import Dataset, Part
 from training.errors import TrainingError
 from training.evaluate import Measurement
+from training.quantize import compare, quantize
 from training.strokes import golden
 
 TOLERANCE = 1e-5
@@ -117,7 +118,13 @@ def open_folder(models: Path, name: str) -> Path:
         raise TrainingError(f"{folder} can not be written ({error.strerror}); say where with --models") from None
 
 
-def publish(folder: Path, network: keras.Model, manifest: Manifest, words: Mapping[str, Any]) -> Path:
+def publish(
+    folder: Path,
+    network: keras.Model,
+    manifest: Manifest,
+    words: Mapping[str, Any],
+    parts: Mapping[str, Part],
+) -> Path:
     """Add a version to a model's folder.
 
     Args:
@@ -125,6 +132,8 @@ def publish(folder: Path, network: keras.Model, manifest: Manifest, words: Mappi
         network: With its final weights.
         manifest: From `describe`.
         words: From `report`.
+        parts: `training`, on which the network in int8 is calibrated, and `validation` and `test`, on which each
+            arithmetic is measured.
 
     Returns:
         `folder`/<next integer>.
@@ -137,6 +146,9 @@ def publish(folder: Path, network: keras.Model, manifest: Manifest, words: Mappi
     try:
         save_network(network, draft, manifest)
         check_answers(draft, manifest)
+        quantize(draft, parts["training"])
+        held_back = {name: parts[name] for name in ("validation", "test")}
+        manifest = replace(manifest, precisions=compare(draft, manifest, held_back))
         (draft / "report.json").write_text(json.dumps(words, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         draft.chmod(0o755)  # temporary folders are closed to others, and the server may be another user
         return claim(draft, folder, manifest)

@@ -28,7 +28,7 @@ class Engine(Protocol):
         """
 
 
-def load(engine: str, folder: Path, manifest: Manifest, threads: int) -> Engine:
+def load(engine: str, folder: Path, manifest: Manifest, threads: int, precision: str = "f32") -> Engine:
     """Load the SavedModel in `folder`.
 
     Engines are imported here and not above, so that only the one in use needs to be installed.
@@ -38,6 +38,7 @@ def load(engine: str, folder: Path, manifest: Manifest, threads: int) -> Engine:
         folder: One version, with saved_model.pb.
         manifest: What the version says of itself.
         threads: How many may compute.
+        precision: `f32`, `bf16`, `int8`, or `auto`; f32 where the version or the processor has not what is asked for.
 
     Raises:
         BadVersion: The files can not be loaded, or hold another signature than the manifest says.
@@ -48,4 +49,4 @@ def load(engine: str, folder: Path, manifest: Manifest, threads: int) -> Engine:
         return TensorFlowEngine(folder, manifest, threads)
     from service.engines.openvino import OpenVINOEngine
 
-    return OpenVINOEngine(folder, manifest, threads)
+    return OpenVINOEngine(folder, manifest, threads, precision)

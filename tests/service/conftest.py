@@ -36,6 +36,14 @@ def client() -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def exact() -> Iterator[TestClient]:
+    """The same, computing in f32: its answers are the recorded ones to the fifth digit."""
+    app = create_app(Settings(models=ROOT / "models", precision="f32"))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Start a service of one's own: `start(engine, max_queue=2)`. The engine takes the place of the shipped network."""

@@ -37,14 +37,17 @@ def expected(pictures: NDArray[np.uint8], client: TestClient) -> NDArray[np.floa
     """The serving network's answers to the arrays."""
     (serving,) = [each for each in client.get("/models").json()["models"] if each["state"] == "serving"]
     folder = ROOT / "models" / "mnist" / str(serving["version"])
-    return engines.load("openvino", folder, Manifest.read(folder), 1).predict(pictures)
+    return engines.load("openvino", folder, Manifest.read(folder), 1, serving["precision"]).predict(pictures)
 
 
 def test_the_recorded_accuracy_is_the_measured_one(
     client: TestClient, expected: NDArray[np.float32], labels: NDArray[np.uint8]
 ) -> None:
     (serving,) = [each for each in client.get("/models").json()["models"] if each["state"] == "serving"]
-    assert (expected.argmax(axis=1) == labels).mean() == pytest.approx(serving["accuracy"]["test"], abs=1e-9)
+    manifest = Manifest.read(ROOT / "models" / "mnist" / str(serving["version"]))
+    recorded = manifest.precisions[serving["precision"]].test
+    assert (expected.argmax(axis=1) == labels).mean() == pytest.approx(recorded, abs=1e-9)
+    assert manifest.precisions["f32"].test == manifest.accuracy["test"]
 
 
 def test_ten_thousand_png_files_one_by_one(

@@ -96,9 +96,9 @@ class TestForms:
         assert only(client.post("/predict", content=body))["label"] == "7"
 
     @pytest.mark.parametrize("shape", [(28, 28), (784,), (28, 28, 1)], ids=str)
-    def test_pixels_go_to_the_network_as_they_are(self, client: TestClient, golden: Any, shape: Any) -> None:
+    def test_pixels_go_to_the_network_as_they_are(self, exact: TestClient, golden: Any, shape: Any) -> None:
         for pixels, probabilities in golden:
-            prediction = only(client.post("/predict", json={"image": pixels.reshape(shape).tolist()}))
+            prediction = only(exact.post("/predict", json={"image": pixels.reshape(shape).tolist()}))
             np.testing.assert_allclose(prediction["probabilities"], probabilities, atol=1e-5)
 
     def test_pixels_are_not_prepared_though_a_file_of_them_is(self, start: Start) -> None:
@@ -108,9 +108,9 @@ class TestForms:
         assert only(client.post("/predict?prepare=none", content=png(picture(300)))) == answer
         assert only(client.post("/predict", content=png(picture(300)))) != answer
 
-    def test_whole_numbers_may_be_written_with_a_point(self, client: TestClient, golden: Any) -> None:
+    def test_whole_numbers_may_be_written_with_a_point(self, exact: TestClient, golden: Any) -> None:
         pixels, probabilities = golden[0]
-        prediction = only(client.post("/predict", json={"image": pixels.ravel().astype(float).tolist()}))
+        prediction = only(exact.post("/predict", json={"image": pixels.ravel().astype(float).tolist()}))
         np.testing.assert_allclose(prediction["probabilities"], probabilities, atol=1e-5)
 
     def test_many_pictures_of_all_kinds_in_one_call(self, client: TestClient, golden: Any) -> None:
@@ -306,12 +306,12 @@ class TestRefusals:
         assert sorted(response.headers["allow"].split(", ")) == ["POST", "PUT"]
 
 
-def test_no_answer_differs_from_the_engine_asked_directly(client: TestClient) -> None:
+def test_no_answer_differs_from_the_engine_asked_directly(exact: TestClient) -> None:
     folder = ROOT / "models" / "mnist" / "1"
     manifest = Manifest.read(folder)
     random = np.random.default_rng(3)
     pixels = random.integers(0, 256, (50, 28, 28, 1), dtype=np.uint8)
     expected = engines.load("openvino", folder, manifest, 1).predict(pixels)
-    response = client.post("/predict", json={"images": pixels.tolist()})
+    response = exact.post("/predict", json={"images": pixels.tolist()})
     found = np.array([each["probabilities"] for each in response.json()["predictions"]])
     np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -95,7 +95,7 @@ def serving(*flags: str, **options: Any) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def two() -> Iterator[Server]:
     """Two workers."""
-    with serving("--workers", "2") as server:
+    with serving("--workers", "2", "--precision", "f32") as server:
         yield server
 
 

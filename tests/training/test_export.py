@@ -14,7 +14,7 @@ from service.manifest import Manifest, digest
 from tests.training.conftest import make_config
 from training import export
 from training.checkpoint import Progress
-from training.datasets import Dataset
+from training.datasets import Dataset, Part
 from training.errors import TrainingError
 from training.evaluate import measure
 from training.network import build_network
@@ -38,10 +38,17 @@ def manifest(network: keras.Model, tiny: Dataset) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def version(network: keras.Model, manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def parts(tiny: Dataset) -> dict[str, Part]:
+    return {"training": tiny.train, "validation": tiny.test, "test": tiny.test}
+
+
+@pytest.fixture(scope="module")
+def version(
+    network: keras.Model, manifest: Manifest, parts: dict[str, Part], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A published version."""
     folder = export.open_folder(tmp_path_factory.mktemp("models"), "tiny")
-    return export.publish(folder, network, manifest, {"curves": CURVES})
+    return export.publish(folder, network, manifest, {"curves": CURVES}, parts)
 
 
 def test_signature_is_the_contract_in_plain_tensorflow(version: Path, network: keras.Model, tiny: Dataset) -> None:
@@ -88,9 +95,10 @@ def test_manifest_keeps_the_contract(version: Path, manifest: Manifest) -> None:
 
 def test_manifest_lists_every_file_of_the_network(version: Path) -> None:
     network = [version / "saved_model.pb", version / "fingerprint.pb", *(version / "variables").iterdir()]
+    network += (version / "int8").iterdir()
     files = {path.relative_to(version).as_posix(): digest(path) for path in network}
     assert Manifest.read(version).files == files
-    assert len(files) == 4
+    assert len(files) == 6
 
 
 def test_golden_answers_are_the_networks(version: Path, network: keras.Model) -> None:
@@ -112,38 +120,40 @@ def test_others_may_read_a_version(version: Path) -> None:
     assert version.stat().st_mode & 0o777 == 0o755
 
 
-def test_next_version_has_the_next_number(network: keras.Model, manifest: Manifest, tmp_path: Path) -> None:
+def test_next_version_has_the_next_number(
+    network: keras.Model, manifest: Manifest, parts: dict[str, Part], tmp_path: Path
+) -> None:
     for name in ("2", "10", "notes"):
         (tmp_path / name).mkdir()
-    assert export.publish(tmp_path, network, manifest, {}) == tmp_path / "11"
+    assert export.publish(tmp_path, network, manifest, {}, parts) == tmp_path / "11"
 
 
 def test_failure_leaves_nothing_behind(
-    network: keras.Model, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: keras.Model, manifest: Manifest, parts: dict[str, Part], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(export, "sync", fail)
     with pytest.raises(OSError, match="disk full"):
-        export.publish(tmp_path, network, manifest, {})
+        export.publish(tmp_path, network, manifest, {}, parts)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_network_that_answers_otherwise_is_not_published(
-    network: keras.Model, manifest: Manifest, tmp_path: Path
+    network: keras.Model, manifest: Manifest, parts: dict[str, Part], tmp_path: Path
 ) -> None:
     wrong = replace(manifest.golden[0], probabilities=(1.0, *manifest.golden[0].probabilities[1:]))
     with pytest.raises(TrainingError, match="expected probabilities within 1e-05, found 0"):
-        export.publish(tmp_path, network, replace(manifest, golden=(wrong,)), {})
+        export.publish(tmp_path, network, replace(manifest, golden=(wrong,)), {}, parts)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_network_that_can_not_be_loaded_is_not_published(
-    network: keras.Model, manifest: Manifest, tmp_path: Path
+    network: keras.Model, manifest: Manifest, parts: dict[str, Part], tmp_path: Path
 ) -> None:
     with pytest.raises(BadVersion):
-        export.publish(tmp_path, network, replace(manifest, labels=("one", "two")), {})
+        export.publish(tmp_path, network, replace(manifest, labels=("one", "two")), {}, parts)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,50 @@
+"""The engine computes in the quickest arithmetic that costs nothing, and says which."""
+
+from dataclasses import replace
+
+import pytest
+
+from service.engines.openvino import choose
+from service.manifest import Manifest, Precision
+from tests.service.conftest import ROOT, Start
+
+MANIFEST = Manifest.read(ROOT / "models" / "mnist" / "1")
+ALL = ["FP32", "BF16", "INT8"]
+
+
+def costs(**losses: float) -> Manifest:
+    """A version whose arithmetics cost this many right answers of 10,000."""
+    return replace(
+        MANIFEST, precisions={name: Precision(0.99 - loss / 10_000, 0.99, 0, 0) for name, loss in losses.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "manifest", "capabilities", "chosen"),
+    [
+        ("auto", costs(f32=0, bf16=0, int8=0), ALL, "int8"),
+        ("auto", costs(f32=0, bf16=0, int8=1), ALL, "int8"),
+        ("auto", costs(f32=0, bf16=0, int8=3), ALL, "bf16"),
+        ("auto", costs(f32=0, bf16=3, int8=3), ALL, "f32"),
+        ("auto", costs(f32=0, bf16=0, int8=0), ["FP32", "BF16"], "bf16"),
+        ("auto", costs(f32=0, bf16=0, int8=0), ["FP32"], "f32"),
+        ("auto", costs(), ALL, "f32"),
+        ("f32", costs(f32=0, int8=0), ALL, "f32"),
+        ("int8", costs(f32=0, int8=99), ALL, "int8"),
+        ("int8", costs(f32=0), ALL, "f32"),
+        ("bf16", costs(f32=0, bf16=0), ["FP32"], "f32"),
+    ],
+)
+def test_the_choice(asked: str, manifest: Manifest, capabilities: list[str], chosen: str) -> None:
+    assert choose(asked, manifest, capabilities) == chosen
+
+
+def test_a_difference_in_the_probabilities_counts_as_well() -> None:
+    far = Precision(0.99, 0.99, mean_difference=0.003, max_difference=0.5)
+    manifest = replace(MANIFEST, precisions={"f32": Precision(0.99, 0.99, 0, 0), "int8": far})
+    assert choose("auto", manifest, ALL) == "f32"
+
+
+def test_models_tells_which_was_taken(start: Start) -> None:
+    asked = start(precision="f32").get("/models").json()["models"]
+    assert [model["precision"] for model in asked if model["state"] == "serving"] == ["f32"]
