@@ -22,6 +22,7 @@ LAYERS = [
     ["bodies", "metrics", "engines.openvino", "engines.tensorflow", "tensors"],
     ["board", "engines", "pictures", "settings"],
     ["paper"],
+    ["marks"],
     ["manifest"],
     ["errors"],
 ]
