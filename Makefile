@@ -46,14 +46,13 @@ $(VENV)/.dev: requirements/dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch $@ $(VENV)/.serve
 
-# Needs uv. The files carry hashes and no addresses.
+# Needs uv. The files carry hashes and no addresses. The largest set comes first, so that the others agree with it.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	--no-emit-find-links pyproject.toml
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
-		pyproject.toml -o requirements/serve.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
-		pyproject.toml --extra training -o requirements/train.txt -c requirements/serve.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
-		pyproject.toml --extra training --group dev -o requirements/dev.txt -c requirements/train.txt
+	$(LOCK) --extra training --group dev -o requirements/dev.txt
+	$(LOCK) --extra training -c requirements/dev.txt -o requirements/train.txt
+	$(LOCK) -c requirements/dev.txt -o requirements/serve.txt
 
 clean:
 	rm -rf $(VENV)
