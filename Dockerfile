@@ -28,6 +28,7 @@ COPY --from=serve-packages /opt/venv /opt/venv
 COPY service service
 RUN python -m compileall -q service
 COPY models models
+COPY examples examples
 ENV CONVOLVE_HOST=0.0.0.0 CONVOLVE_PORT=8000
 # By number, so that an orchestrator can tell that it is not root.
 USER 10001:10001

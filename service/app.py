@@ -1,7 +1,7 @@
 """create_app(): everything is built here, before the first request, and let go after the last."""
 
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
@@ -9,10 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service import __version__, problems
-from service.api import native, operations
+from service.api import inside, native, operations, page
 from service.door import Door, HotRoute, count_refusal
 from service.drain import draining
 from service.errors import ServiceError
+from service.inside import Microscope
 from service.metrics import Metrics
 from service.registry import Registry
 from service.settings import Settings
@@ -29,7 +30,8 @@ def create_app(settings: Settings) -> Door:
             metrics = Metrics(CollectorRegistry())
             registry = Registry(settings, metrics)
             registry.load()
-            shared = Shared(settings, metrics, registry)
+            microscope = stack.enter_context(closing(Microscope())) if settings.inside else None
+            shared = Shared(settings, metrics, registry, microscope)
             stack.enter_context(draining(shared))
             stack.enter_context(Watchdog(registry, settings.hang_s))
             yield {"shared": shared}
@@ -45,7 +47,11 @@ def create_app(settings: Settings) -> Door:
     )
     api.include_router(native.router)
     api.include_router(operations.router)
+    if settings.inside:
+        api.include_router(inside.router)
+    api.include_router(page.router)
     operations.mount_files(api)
+    page.mount_files(api)
     api.add_exception_handler(ServiceError, on_service_error)
     api.add_exception_handler(HTTPException, on_http_error)
     return Door(api, [route for route in native.router.routes if isinstance(route, HotRoute)])

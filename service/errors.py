@@ -10,6 +10,7 @@ ServiceError
 │   ├── BadPicture          a picture file that is damaged
 │   ├── UnsupportedPicture  a kind of file that we do not read
 │   ├── WrongShape          pixels in another shape, type or range than the network's input
+│   ├── OpaqueNetwork       a network that can not be looked into
 │   ├── TooLarge            over a cap
 │   │   ├── BodyTooLarge        bytes
 │   │   ├── PictureTooLarge     pixels
@@ -102,6 +103,10 @@ class UnsupportedPicture(CallerError):
 
 class WrongShape(CallerError):
     """Pixels in another shape, type or range than the network's input."""
+
+
+class OpaqueNetwork(CallerError):
+    """A network that can not be looked into; it may well serve."""
 
 
 class TooLarge(CallerError):

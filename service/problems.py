@@ -17,6 +17,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.UnsupportedMediaType: 415,
     errors.SlowBody: 408,
     errors.TooLarge: 413,
+    errors.OpaqueNetwork: 422,
     errors.UnknownModel: 404,
     errors.Overload: 503,
     errors.DeadlineExceeded: 504,

@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     """Seconds that accepted calls then have to finish."""
     hang_s: float = Field(30.0, gt=0)
     """Seconds without a sign of life after which a worker ends itself, to be replaced."""
+    inside: bool = True
+    """Whether the network may be looked into: /inside and /models/NAME/versions/V/network."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
+from service.inside import Microscope
 from service.metrics import Metrics
 from service.registry import Registry
 from service.settings import Settings
@@ -15,6 +16,8 @@ class Shared:
     settings: Settings
     metrics: Metrics
     registry: Registry
+    microscope: Microscope | None = None
+    """What looks into networks; None where that is switched off."""
     draining: bool = False
     """Whether SIGTERM has come: readiness is red, calls are still answered."""
 

@@ -34,7 +34,7 @@ def test_every_series_stands_there_with_its_labels() -> None:
 
 
 def test_every_file_that_is_named_is_there() -> None:
-    for path in re.findall(r"@?((?:examples|docs|models/mnist)/[\w./]+\w)", README):
+    for path in re.findall(r"(?<!/)@?((?:examples|docs|models/mnist)/[\w./]+\w)", README):
         assert (ROOT / path).exists(), path
 
 

@@ -1,7 +1,6 @@
-"""Routes for those who run the service: models, health, metrics, the page and the documentation."""
+"""Routes for those who run the service: models, health, metrics and the documentation."""
 
 from importlib.resources import files
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -14,8 +13,6 @@ from service.errors import Draining, ModelError, NotReady
 from service.metrics import CONTENT_TYPE
 from service.registry import Registry
 from service.state import Shared
-
-WEB = Path(__file__).parent.parent / "web"
 
 router = APIRouter()
 
@@ -99,12 +96,6 @@ def metrics(shared: SharedDep) -> Response:
     return Response(shared.metrics.page(), media_type=CONTENT_TYPE)
 
 
-@router.get("/", include_in_schema=False)
-def page() -> HTMLResponse:
-    """The landing page."""
-    return HTMLResponse((WEB / "index.html").read_text(encoding="utf-8"))
-
-
 @router.get("/docs", include_in_schema=False)
 def docs(request: Request) -> HTMLResponse:
     """The API to read and to try; its scripts come from here, so it works offline."""
@@ -119,6 +110,5 @@ def docs(request: Request) -> HTMLResponse:
 
 
 def mount_files(api: FastAPI) -> None:
-    """Files of the page and of the documentation."""
+    """Files of the documentation."""
     api.mount("/docs", StaticFiles(directory=str(files("fastapi_swagger") / "resources")))
-    api.mount("/web", StaticFiles(directory=WEB))

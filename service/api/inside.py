@@ -1,0 +1,271 @@
+"""Looking inside the network that answers: its layers and weights, all values for one picture, what each part adds."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import orjson
+from fastapi import APIRouter
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service import bodies, pictures, safetensors, tensors
+from service.api import native
+from service.api.schemas import INSIDE_API, NETWORK_API, OCCLUSION_API
+from service.door import answer
+from service.errors import BadQuery
+from service.inside import Microscope
+from service.layers import Layer, Numbers
+from service.pictures import Seen
+from service.registry import Serving
+from service.state import Shared
+
+router = APIRouter(tags=["inside"])
+
+MAX_PLACES = 1024
+"""Places that an occlusion covers one after the other, at most."""
+MAX_BYTES = 16 * 1024 * 1024
+"""Pixels of all covered pictures together, at most."""
+ERRATUM = "The lecture slides print 18,494; their own formula, and their own total of 1,199,882, give 18,496."
+"""Of the second convolution of the documented network."""
+
+
+@router.post("/inside", **INSIDE_API)
+async def look_inside(request: Request) -> Response:
+    """Every value that the network computes for one picture, layer by layer."""
+    query = parse_query(request, "model", "version", "prepare", "format")
+    shared, serving = find(request, query)
+    seen = await see(request, serving, query)
+    microscope, folder = opened(shared, serving)
+    layers, values = await microscope.look(folder, seen.pixels)
+    probabilities = values[layers[-1].name]
+    best = int(probabilities.argmax())
+    facts = {
+        "model": serving.manifest.name,
+        "version": serving.manifest.version,
+        "class_id": best,
+        "label": serving.manifest.labels[best],
+        "probability": probabilities[best],
+        "probabilities": probabilities,
+        "seen": tell(seen),
+    }
+    if wants_binary(request, query):
+        return binary({**values, "seen.pixels": seen.pixels}, facts)
+    shown = seen.pixels[:, :, 0] if seen.pixels.shape[2] == 1 else seen.pixels
+    facts["seen"] = {**tell(seen), "pixels": np.ascontiguousarray(shown)}
+    facts["layers"] = [
+        {
+            "name": layer.name,
+            "kind": layer.kind,
+            "shape": layer.shape,
+            "before": values.get(f"{layer.name}.before"),
+            "values": values[layer.name],
+        }
+        for layer in layers
+    ]
+    return answer(facts)
+
+
+@router.post("/inside/occlusion", **OCCLUSION_API)
+async def occlude(request: Request) -> Response:
+    """The probabilities with one small square of the prepared picture after the other covered by background."""
+    query = parse_query(request, "model", "version", "prepare", "patch", "stride")
+    _, serving = find(request, query)
+    seen = await see(request, serving, query)
+    side = max(seen.pixels.shape[:2])
+    patch = native.number("patch", query.get("patch", str(max(1, round(side * 5 / 28)))))
+    stride = native.number("stride", query.get("stride", str(max(1, round(side / 14)))))
+    covered = cover(seen.pixels, patch, stride, 0 if serving.manifest.input.polarity == "light-on-dark" else 255)
+    rows, columns = covered.shape[:2]
+    questions = np.concatenate([seen.pixels[None], covered.reshape(-1, *seen.pixels.shape)])
+    # Through the queue as all others, but not counted as pictures that somebody asked about.
+    answers = await serving.batcher.predict(questions)
+    return answer(
+        {
+            "model": serving.manifest.name,
+            "version": serving.manifest.version,
+            "patch": patch,
+            "stride": stride,
+            "probabilities": answers[0],
+            "covered": answers[1:].reshape(rows, columns, -1),
+        }
+    )
+
+
+@router.get("/models/{name}/versions/{version}/network", **NETWORK_API)
+async def show_network(request: Request, name: str, version: str) -> Response:
+    """The layers of a version that serves: shapes, parameters, what each value comes from, and the weights."""
+    query = parse_query(request, "weights", "unit", "format")
+    shared, serving = find(request, {"model": name, "version": version})
+    microscope, folder = opened(shared, serving)
+    layers = await microscope.layers(folder)
+    facts = {
+        "model": serving.manifest.name,
+        "version": serving.manifest.version,
+        "labels": serving.manifest.labels,
+        "parameters": sum(layer.parameters for layer in layers),
+        "accuracy": serving.manifest.accuracy,
+        "layers": [outline(layer, below) for layer, below in zip(layers, [layers[0], *layers], strict=False)],
+    }
+    compact = wants_binary(request, query)
+    weights = await asyncio.to_thread(pick, layers, query.get("weights", "all" if compact else "none"), query)
+    if compact:
+        return binary(weights, facts)
+    return answer({**facts, "weights": weights} if weights else facts)
+
+
+def parse_query(request: Request, *known: str) -> dict[str, str]:
+    """The query's parameters, each at most once.
+
+    Raises:
+        BadQuery: Unknown, given twice, or with a value that it does not take.
+    """
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True):
+        if name not in known or name in query:
+            raise BadQuery("an unknown or repeated parameter", expected=", ".join(known), found=ascii(name)[:80])
+        query[name] = value
+    for name, values in (("prepare", ("auto", "none")), ("format", ("json", "safetensors"))):
+        if query.get(name, values[0]) not in values:
+            raise BadQuery(f"{name} is not understood", expected=" or ".join(values), found=ascii(query[name])[:80])
+    return query
+
+
+def find(request: Request, query: Mapping[str, str]) -> tuple[Shared, Serving]:
+    """The version that is asked for, noted for the metrics."""
+    shared: Shared = request.state.shared
+    version = native.number("version", query["version"]) if "version" in query else None
+    serving = shared.registry.get(query.get("model"), version)
+    request.state.serving = serving
+    return shared, serving
+
+
+def opened(shared: Shared, serving: Serving) -> tuple[Microscope, Any]:
+    """The microscope, and where the version lies."""
+    assert shared.microscope is not None  # noqa: S101 - without it, these routes are not there
+    return shared.microscope, shared.registry.repository.folder(serving.manifest.name, serving.manifest.version)
+
+
+async def see(request: Request, serving: Serving, query: Mapping[str, str]) -> Seen:
+    """The one picture in the body as the network is given it, and what was done to it."""
+    shared: Shared = request.state.shared
+    body = await bodies.read(request, shared.settings)
+    (source,) = native.take_apart(body, request.headers.get("content-type", ""), 1)
+    if isinstance(source, str):
+        source = tensors.file_of(source)
+    if not isinstance(source, bytes):
+        return Seen(await native.prepare_one(serving, source, "none"))
+    image = pictures.open_picture(source, max_pixels=serving.max_pixels)
+    mode: pictures.Mode = "none" if query.get("prepare") == "none" else "auto"
+    return await asyncio.get_running_loop().run_in_executor(
+        serving.decoders, lambda: pictures.inspect(image, serving.manifest.input, mode=mode)
+    )
+
+
+def tell(seen: Seen) -> dict[str, Any]:
+    """What was done to the picture."""
+    return {
+        "prepared": seen.prepared,
+        "turned": seen.turned,
+        "inverted": seen.inverted,
+        "box": seen.box,
+        "scale": seen.scale,
+        "shift": seen.shift,
+    }
+
+
+def cover(pixels: NDArray[np.uint8], patch: int, stride: int, shade: int) -> NDArray[np.uint8]:
+    """The picture many times, with a square of background around one place after the other.
+
+    Returns:
+        (places down, places across, height, width, channels).
+
+    Raises:
+        BadQuery: Too many places.
+    """
+    height, width = pixels.shape[:2]
+    rows, columns = range(0, height, stride), range(0, width, stride)
+    if len(rows) * len(columns) > (most := min(MAX_PLACES, MAX_BYTES // pixels.size)):
+        raise BadQuery(
+            "too many places to cover",
+            expected=f"at most {most:,}",
+            found=f"{len(rows)} × {len(columns)}",
+            fix="take a larger stride",
+        )
+    covered = np.broadcast_to(pixels, (len(rows), len(columns), *pixels.shape)).copy()
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            top, left = max(0, row - patch // 2), max(0, column - patch // 2)
+            covered[i, j, top : row - patch // 2 + patch, left : column - patch // 2 + patch] = shade
+    return covered
+
+
+def outline(layer: Layer, below: Layer) -> dict[str, Any]:
+    """One layer in words and numbers, without its weights."""
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "shape": layer.shape,
+        "window": layer.window,
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "pooling": layer.pooling,
+        "activation": layer.activation,
+        "field": layer.reach and asdict(layer.reach),
+        "parameters": layer.parameters,
+        "counted": counted(layer, below),
+        "note": ERRATUM if layer.kind == "conv" and layer.parameters == 18_496 else None,
+    }
+
+
+def counted(layer: Layer, below: Layer) -> str | None:
+    """How the parameters are counted: `((3·3·1) + 1) · 32`."""
+    if layer.kernel is None:
+        return None
+    inputs = "(" + "·".join(map(str, layer.kernel.shape[:-1])) + ")" if layer.kind == "conv" else f"{below.shape[0]:,}"
+    return f"({inputs}{' + 1' if layer.bias is not None else ''}) · {layer.shape[-1]}"
+
+
+def pick(layers: list[Layer], names: str, query: Mapping[str, str]) -> dict[str, Numbers]:
+    """The weights of some layers: `all`, `none`, or names with commas between; `unit` takes one filter of each.
+
+    Raises:
+        BadQuery: No such layer, or no such unit.
+    """
+    holders = {layer.name: layer for layer in layers if layer.kernel is not None}
+    wanted = {"all": list(holders), "none": []}.get(names, names.split(","))
+    weights: dict[str, Numbers] = {}
+    for name in wanted:
+        if name not in holders:
+            raise BadQuery(
+                "a layer without weights", expected=f"all, none, or of: {', '.join(holders)}", found=ascii(name)[:80]
+            )
+        kernel, bias = holders[name].kernel, holders[name].bias
+        assert kernel is not None  # noqa: S101 - else it were not among the holders
+        bias = np.zeros(kernel.shape[-1], np.float32) if bias is None else bias
+        if "unit" in query:
+            unit = query["unit"]
+            if not unit.isdecimal() or len(unit) > 9 or int(unit) >= kernel.shape[-1]:
+                raise BadQuery("no such unit", expected=f"0 to {kernel.shape[-1] - 1}", found=ascii(unit)[:80])
+            kernel, bias = kernel[..., int(unit)], bias[int(unit) : int(unit) + 1]
+        weights[f"{name}.kernel"] = np.ascontiguousarray(kernel)
+        weights[f"{name}.bias"] = np.ascontiguousarray(bias)
+    return weights
+
+
+def wants_binary(request: Request, query: Mapping[str, str]) -> bool:
+    """Whether the query, or else the header Accept, asks for the compact form."""
+    if "format" in query:
+        return query["format"] == "safetensors"
+    accepted = request.headers.get("accept", "")
+    return safetensors.MEDIA_TYPE in accepted or "application/octet-stream" in accepted
+
+
+def binary(arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> Response:
+    """Arrays as safetensors, all else as JSON texts in its metadata."""
+    texts = {name: orjson.dumps(fact, option=orjson.OPT_SERIALIZE_NUMPY).decode() for name, fact in facts.items()}
+    return Response(safetensors.pack(arrays, texts), media_type=safetensors.MEDIA_TYPE)
