@@ -31,7 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     except SystemExit as stop:  # how argparse ends, having said why
         return int(stop.code or 0)
     try:
-        print(run(config))
+        # Bars of Keras, of downloads and of quantizing go to stdout, which is for the result alone.
+        with contextlib.redirect_stdout(sys.stderr):
+            version = run(config)
     except KeyboardInterrupt:
         say(f"\nStopped. {'Finished epochs are kept' if config.state.exists() else 'No epoch was finished yet'}.")
         flags = [flag for flag in argv if flag != "--resume"]
@@ -40,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     except (TrainingError, ServiceError, OSError) as error:
         say(f"error: {error}")
         return 1
+    print(version)
     return 0
 
 

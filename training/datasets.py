@@ -1,10 +1,8 @@
 """Name or folder → pixels and labels, every byte checked, split with a seed of its own."""
 
-import contextlib
 import gzip
 import hashlib
 import struct
-import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,8 +136,7 @@ def download(files: tuple[Idx, ...]) -> list[tuple[bytes, str]]:
     import keras  # slow to import, and needed for this road only
 
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # its progress bar
-            path = keras.utils.get_file("mnist.npz", origin=NPZ, file_hash=NPZ_SHA256)
+        path = keras.utils.get_file("mnist.npz", origin=NPZ, file_hash=NPZ_SHA256)
         with np.load(path, allow_pickle=False) as archive:
             arrays = [archive[key].astype(np.uint8) for key in NPZ_KEYS]
     except Exception as error:

@@ -99,17 +99,16 @@ def run_epoch(network: keras.Model, part: Part, config: Config, epoch: int) -> d
     """One pass over the training part. Returns its mean loss and accuracy, dropout and distortion included."""
     steps = count_steps(part, config.recipe)
     # Into a log goes one line per epoch instead of a moving bar.
-    bar = keras.utils.Progbar(steps, verbose=1 if sys.stderr.isatty() else 2, stateful_metrics=("loss", "accuracy"))
+    bar = keras.utils.Progbar(steps, verbose=1 if sys.stdout.isatty() else 2, stateful_metrics=("loss", "accuracy"))
     sums = np.zeros(2)
     seen = 0
-    with contextlib.redirect_stdout(sys.stderr):
-        print(f"Epoch {epoch}/{config.recipe.epochs}")
-        for step, (pictures, labels) in enumerate(draw_batches(part, config, epoch), start=1):
-            result = network.train_on_batch(pictures, labels, return_dict=True)
-            sums += np.array([result["loss"], result["accuracy"]]) * len(labels)
-            seen += len(labels)
-            means = {"loss": float(sums[0] / seen), "accuracy": float(sums[1] / seen)}
-            bar.update(step, list(means.items()))
+    print(f"Epoch {epoch}/{config.recipe.epochs}")
+    for step, (pictures, labels) in enumerate(draw_batches(part, config, epoch), start=1):
+        result = network.train_on_batch(pictures, labels, return_dict=True)
+        sums += np.array([result["loss"], result["accuracy"]]) * len(labels)
+        seen += len(labels)
+        means = {"loss": float(sums[0] / seen), "accuracy": float(sums[1] / seen)}
+        bar.update(step, list(means.items()))
     return means
 
 

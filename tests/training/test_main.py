@@ -30,7 +30,8 @@ def test_run_ends_with_a_version_and_its_folder_on_stdout(capsys: pytest.Capture
     assert command.main(["--name", "digits", "--seed", "3"]) == 0
     said = capsys.readouterr()
     assert said.out == "models/digits/1\n"
-    assert "test: " in said.err
+    for word in ("Epoch 1/2", "validation: loss", "test: "):
+        assert word in said.err
     manifest = Manifest.read(tmp_path / "models/digits/1")
     assert manifest.training["seed"] == 3
     assert manifest.training["epochs"] == 2
