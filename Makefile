@@ -46,13 +46,18 @@ $(VENV)/.dev: requirements/dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch $@ $(VENV)/.serve
 
-# Needs uv. The files carry hashes and no addresses. The largest set comes first, so that the others agree with it.
+# What the named extras of pyproject.toml ask for, without the client: an image of the server has no use for it.
+EXTRAS := $(PYTHON) -c "import sys, tomllib; \
+	extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; \
+	print(*(package for name in sys.argv[1:] for package in extras[name]), sep='\n')"
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	--no-emit-find-links pyproject.toml
+	--no-emit-find-links
+
+# Needs uv. The files carry hashes and no addresses. The largest set comes first, so that the others agree with it.
 lock:
-	$(LOCK) --extra training --group dev -o requirements/dev.txt
-	$(LOCK) --extra training -c requirements/dev.txt -o requirements/train.txt
-	$(LOCK) -c requirements/dev.txt -o requirements/serve.txt
+	$(LOCK) pyproject.toml --extra serve --extra training --group dev -o requirements/dev.txt
+	$(EXTRAS) serve training | $(LOCK) - -c requirements/dev.txt -o requirements/train.txt
+	$(EXTRAS) serve | $(LOCK) - -c requirements/dev.txt -o requirements/serve.txt
 
 clean:
 	rm -rf $(VENV)

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt, model_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
 PREFIX = "CONVOLVE_"
-ELSEWHERE = frozenset({"CONVOLVE_DATA"})
+ELSEWHERE = frozenset({"CONVOLVE_DATA", "CONVOLVE_URL"})
 """Variables with our prefix that other parts of the project read."""
 
 

@@ -1,4 +1,4 @@
-"""Imports only go down, and serving never knows training."""
+"""Imports only go down; serving never knows training, and the client knows nobody."""
 
 import ast
 import sys
@@ -28,6 +28,9 @@ LAYERS = [
     ["errors"],
 ]
 """From the command line down to what knows nobody. A module imports from layers below its own only."""
+
+CLIENT = [["client"], ["patience"], ["calls"], ["answers", "pictures"], ["errors"]]
+"""The same for the client."""
 
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 
@@ -95,3 +98,16 @@ def test_the_contract_needs_the_standard_library_only() -> None:
             roots += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             for root in roots:
                 assert root.split(".")[0] in sys.stdlib_module_names | {"service"}
+
+
+@pytest.mark.parametrize("path", modules("convolve"), ids=lambda path: path.stem)
+def test_the_client_needs_nothing_of_the_server_and_its_imports_go_down(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        roots = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        roots += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+        for root in roots:
+            assert root.split(".")[0] in sys.stdlib_module_names | {"convolve", "httpx2", "rich"}
+    depth = {module: depth for depth, layer in enumerate(CLIENT) for module in layer}
+    if path.name != "__init__.py":
+        for imported in imports(path, "convolve"):
+            assert depth[imported] > depth[path.stem], f"{path.stem} imports {imported}"

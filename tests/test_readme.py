@@ -39,6 +39,6 @@ def test_every_file_that_is_named_is_there() -> None:
 
 
 def test_the_map_names_every_module() -> None:
-    for package in ("service", "training"):
+    for package in ("convolve", "service", "training"):
         for path in (ROOT / package).rglob("*.py"):
             assert path.name in README or path.name == "__init__.py", path

@@ -1,0 +1,20 @@
+"""Ask a Convolve server: `Client`, `AsyncClient`, and the command line `convolve`. Needs nothing of the server."""
+
+from convolve.answers import Guess, Model, Prediction
+from convolve.client import AsyncClient, Client
+from convolve.errors import BadAnswer, ConvolveError, Problem, Unreachable, Unreadable
+from convolve.patience import Patience
+
+__all__ = [
+    "AsyncClient",
+    "BadAnswer",
+    "Client",
+    "ConvolveError",
+    "Guess",
+    "Model",
+    "Patience",
+    "Prediction",
+    "Problem",
+    "Unreachable",
+    "Unreadable",
+]

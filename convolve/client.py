@@ -1,0 +1,214 @@
+"""Client and AsyncClient: the same calls, with two ways of waiting.
+
+What is sent and how answers are read stands in `calls`, when a call is repeated in `patience`.
+"""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx2
+
+from convolve import calls
+from convolve.answers import Model, Prediction
+from convolve.calls import Call, Options
+from convolve.errors import Problem, Unreadable
+from convolve.patience import Patience, Tries
+from convolve.pictures import Chunk, Picture, chunks, load
+
+T = TypeVar("T")
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+CHUNK = 64
+"""Pictures that `predict_many` sends in one request: what a server computes at once."""
+
+
+class Settings:
+    """What both clients are made of."""
+
+    def __init__(self, url: str | None, patience: Patience | None) -> None:
+        try:
+            self.url = httpx2.URL(url or os.environ.get("CONVOLVE_URL") or DEFAULT_URL)
+        except httpx2.InvalidURL as error:
+            raise ValueError(f"not a URL: {error}") from error
+        if self.url.scheme not in ("http", "https") or not self.url.host:
+            raise ValueError(f"not the URL of a server: {self.url}; expected: something like {DEFAULT_URL}")
+        self.patience = patience or Patience()
+
+    def of_httpx(self) -> dict[str, Any]:
+        # A proxy that the environment names has no way to what listens on this machine only.
+        return {"base_url": self.url, "trust_env": self.url.host not in HERE}
+
+
+def build(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], request_id: str | None) -> httpx2.Request:
+    """The request of a call. It keeps its id from try to try."""
+    request = http.build_request(call.method, call.path, params=call.params or None, **call.body)
+    request.headers["x-request-id"] = request_id or uuid.uuid4().hex
+    return request
+
+
+def limit(request: httpx2.Request, tries: Tries) -> None:
+    request.extensions["timeout"] = httpx2.Timeout(tries.timeout_s).as_dict()
+
+
+class Client:
+    """Talks to a Convolve server. One may be shared by many threads.
+
+    Args:
+        url: Where the server is; the variable `CONVOLVE_URL`, else http://127.0.0.1:8000.
+        patience: How long a call may take, and how often it is tried.
+        transport: Another way to the server than plain TCP: httpx2.HTTPTransport(uds="…", verify=…).
+        sleep: How pauses between tries are spent.
+
+    Raises:
+        ValueError: The URL is none.
+
+    Every method raises `Unreachable` where nobody answers in time, `Problem` where the server refuses, and `BadAnswer`
+    where what answers is no Convolve.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        patience: Patience | None = None,
+        transport: httpx2.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._settings = Settings(url, patience)
+        self._http = httpx2.Client(**self._settings.of_httpx(), transport=transport)
+        self._sleep = sleep
+
+    def predict(self, picture: Picture, *, request_id: str | None = None, **options: Unpack[Options]) -> Prediction:
+        """Probabilities of every class for one picture.
+
+        Args:
+            picture: A path, the bytes of a picture file, a binary file object; or pixels: an array, or nested
+                sequences of whole numbers from 0 to 255, which go to the network as they are.
+            request_id: Named in logs on both sides; made up if not given.
+            options: `model`, `version`, `top` (how many of the best guesses), `prepare` ("auto" or "none").
+
+        Raises:
+            Unreadable: There is nothing to send.
+            Problem: The server refused the picture, or is too busy for longer than we are patient.
+        """
+        return self._run(calls.predict(load(picture), options), request_id)
+
+    def predict_many(
+        self, pictures: Iterable[Picture], *, chunk: int = CHUNK, **options: Unpack[Options]
+    ) -> Iterator[Prediction | Problem | Unreadable]:
+        """One entry for each picture, in order, as answers come in.
+
+        A picture that can not be read, here or there, spoils only itself: its entry is the error, which is not raised.
+        What concerns a whole call (no such model, nobody answers) is raised.
+
+        Args:
+            pictures: As for `predict`. Read when their turn has come: a generator of millions is welcome.
+            chunk: Pictures that are sent in one request, at most.
+            options: As for `predict`.
+        """
+        for some in chunks(pictures, chunk):
+            answers = self._run(calls.predict_many(some.sources, options)) if some.sources else []
+            yield from some.merge(answers)
+
+    def models(self) -> tuple[Model, ...]:
+        """Every version in the server's store: which serve, which were refused and why."""
+        return self._run(calls.models())
+
+    def ready(self) -> bool:
+        """Whether the server wants to be asked: its default model answers, and it is not going down."""
+        return self._run(calls.ready())
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self, call: Call[T], request_id: str | None = None) -> T:
+        request = build(self._http, call, request_id)
+        tries = Tries(call, self._settings.patience)
+        while True:
+            limit(request, tries)
+            try:
+                outcome: httpx2.Response | httpx2.RequestError = self._http.send(request)
+            except httpx2.RequestError as error:
+                outcome = error
+            if (pause_s := tries.pause_after(outcome)) is None:
+                return call.conclude(outcome)
+            self._sleep(pause_s)
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same arguments, methods and errors. Files are read beside the event loop."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        patience: Patience | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = Settings(url, patience)
+        self._http = httpx2.AsyncClient(**self._settings.of_httpx(), transport=transport)
+        self._sleep = sleep
+
+    async def predict(
+        self, picture: Picture, *, request_id: str | None = None, **options: Unpack[Options]
+    ) -> Prediction:
+        """See `Client.predict`."""
+        source = await asyncio.to_thread(load, picture)
+        return await self._run(calls.predict(source, options), request_id)
+
+    async def predict_many(
+        self, pictures: Iterable[Picture], *, chunk: int = CHUNK, **options: Unpack[Options]
+    ) -> AsyncIterator[Prediction | Problem | Unreadable]:
+        """See `Client.predict_many`."""
+        rest = chunks(pictures, chunk)
+        while (some := await asyncio.to_thread(next, rest, Chunk())).pictures:
+            answers = await self._run(calls.predict_many(some.sources, options)) if some.sources else []
+            for answer in some.merge(answers):
+                yield answer
+
+    async def models(self) -> tuple[Model, ...]:
+        """See `Client.models`."""
+        return await self._run(calls.models())
+
+    async def ready(self) -> bool:
+        """See `Client.ready`."""
+        return await self._run(calls.ready())
+
+    async def aclose(self) -> None:
+        """Let the connections go."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _run(self, call: Call[T], request_id: str | None = None) -> T:
+        request = build(self._http, call, request_id)
+        tries = Tries(call, self._settings.patience)
+        while True:
+            limit(request, tries)
+            try:
+                outcome: httpx2.Response | httpx2.RequestError = await self._http.send(request)
+            except httpx2.RequestError as error:
+                outcome = error
+            if (pause_s := tries.pause_after(outcome)) is None:
+                return call.conclude(outcome)
+            await self._sleep(pause_s)

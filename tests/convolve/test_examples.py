@@ -1,0 +1,35 @@
+"""What the README shows works as it stands there."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.service.conftest import ROOT
+from tests.service.test_server import serving
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving("--workers", "1") as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture(autouse=True)
+def here(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("CONVOLVE_URL", url)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python(block: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(block.replace("http://127.0.0.1:8000", url), {})
+    said = capsys.readouterr().out
+    assert "7" in said
+    assert "Problem" not in said
