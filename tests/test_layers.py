@@ -29,7 +29,7 @@ LAYERS = [
 ]
 """From the command line down to what knows nobody. A module imports from layers below its own only."""
 
-CLIENT = [["client"], ["patience"], ["calls"], ["answers", "pictures"], ["errors"]]
+CLIENT = [["__main__"], ["command"], ["client", "output"], ["patience"], ["calls"], ["answers", "pictures"], ["errors"]]
 """The same for the client."""
 
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}

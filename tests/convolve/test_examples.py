@@ -1,11 +1,14 @@
 """What the README shows works as it stands there."""
 
 import re
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.service.conftest import ROOT
+from convolve.command import main
+from tests.service.conftest import EXAMPLES, ROOT
 from tests.service.test_server import serving
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,3 +36,12 @@ def test_python(block: str, url: str, capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr().out
     assert "7" in said
     assert "Problem" not in said
+
+
+@pytest.mark.parametrize(
+    "line", [line for block in blocks("sh") for line in block.splitlines() if "convolve " in line[:9]]
+)
+def test_command(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(line, comments=True)[1:]) == 0

@@ -1,0 +1,157 @@
+"""The command line: convolve predict, convolve models."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from glob import glob
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+from convolve.answers import Prediction
+from convolve.calls import Options
+from convolve.client import DEFAULT_URL, Client
+from convolve.errors import ConvolveError
+from convolve.output import FORMATS, Output, Row, opened, say
+from convolve.pictures import Picture
+
+T = TypeVar("T")
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
+"""What is taken for a picture in a folder; a file that is named may be called anything."""
+STDIN = "-"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Words of the command line; those of the process if none are given.
+
+    Returns:
+        0, 1 where a picture or the call failed, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    try:
+        flags = parser().parse_args(argv)
+        client = Client(flags.url)
+    except SystemExit as stop:  # how argparse ends, having said why
+        return int(stop.code or 0)
+    except ValueError as error:
+        say(str(error))
+        return 2
+    try:
+        with client:
+            return run(client, flags)
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(client: Client, flags: argparse.Namespace) -> int:
+    """The command, written where it should go."""
+    try:
+        with opened(flags.output) as file, FORMATS[flags.format](file, flags.columns) as output:
+            failed: int = flags.command(client, flags, output)
+            return failed
+    except BrokenPipeError:  # `| head` has seen enough; what is left must not fail at exit again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ConvolveError, OSError) as error:
+        say(str(error))
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    every = argparse.ArgumentParser(add_help=False)
+    every.add_argument("--url", help=f"where the server is; default: CONVOLVE_URL, else {DEFAULT_URL}")
+    every.add_argument("--format", choices=FORMATS, default="table", help="default: table")
+    every.add_argument("--output", metavar="FILE", help="where to write; default: stdout")
+
+    top = argparse.ArgumentParser(prog="convolve", description="Ask a Convolve server.", allow_abbrev=False)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    one = commands.add_parser("predict", parents=[every], help="what pictures show", allow_abbrev=False)
+    one.add_argument("files", nargs="+", metavar="FILE", help="picture files, folders, patterns; - reads stdin")
+    one.add_argument("--model", help="default: the server's")
+    one.add_argument("--version", type=counting, help="default: the one that serves")
+    one.add_argument("--top", type=counting, help="how many of the best guesses; default: 3")
+    one.add_argument("--prepare", choices=["auto", "none"], help="none sends the pixels of files as they are")
+    one.set_defaults(command=predict, columns=["file", "label", "probability", "top", "error"])
+
+    one = commands.add_parser("models", parents=[every], help="what the server has", allow_abbrev=False)
+    one.set_defaults(command=models, columns=["name", "version", "state", "accuracy", "engine", "precision", "reason"])
+    return top
+
+
+def counting(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def predict(client: Client, flags: argparse.Namespace, output: Output) -> int:
+    names = list(find(flags.files))
+    if not names:
+        say("there are no pictures in that folder")
+        return 1
+    asked = {name: getattr(flags, name) for name in Options.__optional_keys__}
+    options: Any = {name: value for name, value in asked.items() if value is not None}
+    answers = client.predict_many(map(picture, names), **options)
+    failed = 0
+    for name, answer in progress(zip(names, answers, strict=True), len(names), flags):
+        failed += isinstance(answer, ConvolveError)
+        output.add(row(name, answer))
+    if failed:
+        say(f"{failed:,} of {len(names):,} pictures failed")
+    return int(failed > 0)
+
+
+def find(arguments: Iterable[str]) -> Iterator[str]:
+    """Files by their names; those of a folder, hidden ones left out; and those that a quoted pattern finds."""
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            inside = (each.relative_to(path) for each in path.rglob("*") if each.suffix.lower() in SUFFIXES)
+            seen = (each for each in inside if not any(part.startswith(".") for part in each.parts))
+            yield from (str(path / each) for each in sorted(seen))
+        elif path.exists() or argument == STDIN:
+            yield argument
+        else:
+            yield from sorted(glob(argument, recursive=True)) or [argument]
+
+
+def picture(name: str) -> Picture:
+    return sys.stdin.buffer if name == STDIN else Path(name)
+
+
+def row(name: str, answer: Prediction | ConvolveError) -> Row:
+    good = answer if isinstance(answer, Prediction) else None
+    return {
+        "file": os.fsencode(name).decode("utf-8", "replace"),
+        "label": good and good.label,
+        "probability": good and good.probability,
+        "class_id": good and good.class_id,
+        "top": good and good.top,
+        "model": good and good.model,
+        "version": good and good.version,
+        "request_id": answer.request_id,
+        "error": None if good else str(answer),
+    }
+
+
+def progress(answers: Iterable[T], total: int, flags: argparse.Namespace) -> Iterable[T]:
+    """A bar on stderr, where somebody sees it, and where lines of data do not run through it."""
+    streaming = flags.output is None and flags.format != "table" and sys.stdout.isatty()
+    console = Console(stderr=True)
+    disabled = streaming or not console.is_terminal
+    return track(answers, "asking", total, console=console, transient=True, disable=disabled)
+
+
+def models(client: Client, flags: argparse.Namespace, output: Output) -> int:
+    for model in client.models():
+        output.add(asdict(model))
+    return 0
