@@ -25,13 +25,14 @@ async def read(request: Request, settings: Settings) -> bytes:
         starlette.requests.ClientDisconnect: The caller has left.
     """
     limit = settings.max_body_bytes
-    headers = request.headers
-    announced = headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
+    headers = dict(request.scope["headers"])
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > limit:
         raise too_large(limit, f"{int(announced):,} bytes")
-    if headers.get("content-encoding", "identity") != "identity":
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding != b"identity":
         raise UnsupportedMediaType(
-            "the body is compressed", expected="no Content-Encoding", found=headers["content-encoding"][:40]
+            "the body is compressed", expected="no Content-Encoding", found=encoding[:40].decode("latin-1")
         )
     message = await arrival(request, settings.body_s)
     body: bytes = message.get("body", b"")
@@ -59,11 +60,24 @@ async def read(request: Request, settings: Settings) -> bytes:
 
 async def arrival(request: Request, seconds: float) -> Message:
     """The next piece of the body."""
+    late = False
+    reading = asyncio.current_task()
+
+    def give_up() -> None:
+        nonlocal late
+        late = True
+        reading.cancel()  # type: ignore[union-attr]
+
+    # As asyncio.timeout, in a quarter of its time: nearly always the body is there already.
+    timer = asyncio.get_running_loop().call_later(seconds, give_up)
     try:
-        async with asyncio.timeout(seconds):
-            message = await request.receive()
-    except TimeoutError:
-        raise SlowBody("the body did not arrive in time", fix="send it faster, or raise body_s") from None
+        message = await request.receive()
+    except asyncio.CancelledError:
+        if late:
+            raise SlowBody("the body did not arrive in time", fix="send it faster, or raise body_s") from None
+        raise
+    finally:
+        timer.cancel()
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     return message

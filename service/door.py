@@ -4,10 +4,11 @@ Routes of class `HotRoute` are called from here directly. FastAPI documents them
 layers cost more than the rest of the road together.
 """
 
+import itertools
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -48,9 +49,15 @@ class HotRoute(APIRoute):
         return handler
 
 
-def answer(content: Any) -> Response:
-    """JSON, NumPy arrays included."""
-    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+class Answer(Response):
+    """JSON, NumPy arrays included. Made without what Starlette does for responses in general."""
+
+    def __init__(self, content: Any) -> None:
+        self.status_code = 200
+        self.background = None
+        self.body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+        length = str(len(self.body)).encode()
+        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", length)]
 
 
 class Door:
@@ -59,6 +66,8 @@ class Door:
     def __init__(self, api: FastAPI, hot: list[HotRoute]) -> None:
         self.api = api
         self.fixed = {(method, route.path): route for route in hot for method in route.methods or ()}
+        self.numbers = itertools.count()
+        self.prefix = secrets.token_hex(8).encode()
         self.patterns = [route for route in hot if "{" in route.path]
         self.counted: dict[tuple[str, int, Serving | None], tuple[Counter, Histogram]] = {}
 
@@ -68,7 +77,7 @@ class Door:
             return
         started = time.perf_counter()
         shared: Shared = scope["state"]["shared"]
-        request_id = named(scope)
+        request_id = self.name(scope)
         status = 0
 
         async def reply(message: Message) -> None:
@@ -80,23 +89,32 @@ class Door:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
-        with shared.metrics.in_flight.track_inprogress():
-            try:
-                route = self.find(scope)
-                if route is None:
-                    await self.api(scope, receive, reply)
-                else:
-                    scope["route"] = route
-                    response = await respond(route, Request(scope, receive))
-                    await response(scope, receive, reply)
-            except ClientDisconnect:
-                status = LEFT
-            except Exception:
-                # The API's own outermost layer has answered 500 already, and passes the error on to be logged.
-                logger.exception("request %s failed", request_id.decode())
-                if not status:
-                    await problems.plain(500, "Something went wrong on our side.")(scope, receive, reply)
+        shared.metrics.in_flight.inc()
+        try:
+            route = self.find(scope)
+            if route is None:
+                await self.api(scope, receive, reply)
+            else:
+                scope["route"] = route
+                response = await respond(route, Request(scope, receive))
+                await response(scope, receive, reply)
+        except ClientDisconnect:
+            status = LEFT
+        except Exception:
+            # The API's own outermost layer has answered 500 already, and passes the error on to be logged.
+            logger.exception("request %s failed", request_id.decode())
+            if not status:
+                await problems.plain(500, "Something went wrong on our side.")(scope, receive, reply)
+        finally:
+            shared.metrics.in_flight.dec()
         self.count(shared, scope, status, time.perf_counter() - started)
+
+    def name(self, scope: Scope) -> bytes:
+        """The caller's request id, or a new one."""
+        given: bytes | None = dict(scope["headers"]).get(b"x-request-id")
+        if given is not None and REQUEST_ID.fullmatch(given):
+            return given
+        return b"%s-%x" % (self.prefix, next(self.numbers))
 
     def find(self, scope: Scope) -> HotRoute | None:
         """The hot route of a request, its path parameters in `scope["path_params"]`."""
@@ -143,14 +161,3 @@ def count_refusal(request: Request, error: ServiceError) -> None:
     """Count a request that is refused. A failure of our own is logged where it happened, not here again."""
     shared: Shared = request.scope["state"]["shared"]
     shared.metrics.rejected.labels(error.slug()).inc()
-
-
-def named(scope: Scope) -> bytes:
-    """The caller's request id, or a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            given: bytes = value
-            if REQUEST_ID.fullmatch(given):
-                return given
-            break
-    return uuid.uuid4().hex.encode()

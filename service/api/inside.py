@@ -16,7 +16,7 @@ from starlette.responses import Response
 from service import bodies, pictures, safetensors, tensors
 from service.api import native
 from service.api.schemas import INSIDE_API, NETWORK_API, OCCLUSION_API
-from service.door import answer
+from service.door import Answer
 from service.errors import BadQuery
 from service.inside import Microscope
 from service.layers import Layer, Numbers
@@ -67,7 +67,7 @@ async def look_inside(request: Request) -> Response:
         }
         for layer in layers
     ]
-    return answer(facts)
+    return Answer(facts)
 
 
 @router.post("/inside/occlusion", **OCCLUSION_API)
@@ -84,7 +84,7 @@ async def occlude(request: Request) -> Response:
     questions = np.concatenate([seen.pixels[None], covered.reshape(-1, *seen.pixels.shape)])
     # Through the queue as all others, but not counted as pictures that somebody asked about.
     answers = await serving.batcher.predict(questions)
-    return answer(
+    return Answer(
         {
             "model": serving.manifest.name,
             "version": serving.manifest.version,
@@ -115,7 +115,7 @@ async def show_network(request: Request, name: str, version: str) -> Response:
     weights = await asyncio.to_thread(pick, layers, query.get("weights", "all" if compact else "none"), query)
     if compact:
         return binary(weights, facts)
-    return answer({**facts, "weights": weights} if weights else facts)
+    return Answer({**facts, "weights": weights} if weights else facts)
 
 
 def parse_query(request: Request, *known: str) -> dict[str, str]:
@@ -154,7 +154,7 @@ async def see(request: Request, serving: Serving, query: Mapping[str, str]) -> S
     """The one picture in the body as the network is given it, and what was done to it."""
     shared: Shared = request.state.shared
     body = await bodies.read(request, shared.settings)
-    (source,) = native.take_apart(body, request.headers.get("content-type", ""), 1)
+    (source,) = native.take_apart(body, request, 1)
     if isinstance(source, str):
         source = tensors.file_of(source)
     if not isinstance(source, bytes):

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from service import bodies, pictures, problems, tensors
 from service.api.schemas import PREDICT_API
-from service.door import HotRoute, answer
+from service.door import Answer, HotRoute
 from service.errors import BadBody, BadQuery, EmptyBody, ServiceError, TooManyPictures, UnsupportedMediaType
 from service.registry import Serving
 from service.state import Shared
@@ -49,13 +49,13 @@ async def predict(request: Request) -> Response:
     request.scope["state"]["serving"] = serving
     body = await bodies.read(request, shared.settings)
     started = time.perf_counter()
-    sources = take_apart(body, request.headers.get("content-type", ""), shared.settings.max_pictures)
+    sources = take_apart(body, request, shared.settings.max_pictures)
     prepared = await prepare(serving, sources, query.prepare)
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
     pixels = [item for item in prepared if not isinstance(item, ServiceError)]
     if len(prepared) == 1 and not pixels:
         raise cast(ServiceError, prepared[0])
-    rows = iter(await ask(request, serving, np.stack(pixels)) if pixels else ())
+    rows = iter(await ask(request, serving, together(pixels)) if pixels else ())
     labels = serving.manifest.labels
     predictions = []
     for item in prepared:
@@ -64,7 +64,7 @@ async def predict(request: Request) -> Response:
             predictions.append({"error": problems.describe(item)})
         else:
             predictions.append(describe(next(rows), labels, query.top))
-    return answer({"model": serving.manifest.name, "version": serving.manifest.version, "predictions": predictions})
+    return Answer({"model": serving.manifest.name, "version": serving.manifest.version, "predictions": predictions})
 
 
 @lru_cache(maxsize=256)
@@ -100,7 +100,7 @@ def number(name: str, value: str) -> int:
     return int(value)
 
 
-def take_apart(body: bytes, content_type: str, max_pictures: int) -> list[Source]:
+def take_apart(body: bytes, request: Request, max_pictures: int) -> list[Source]:
     """The pictures in a body, which is told by its first bytes before its media type.
 
     Raises:
@@ -111,6 +111,7 @@ def take_apart(body: bytes, content_type: str, max_pictures: int) -> list[Source
     """
     if pictures.recognise(body):
         return [body]
+    content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return [*bodies.files(body, content_type, max_pictures)]
@@ -175,6 +176,11 @@ async def prepare_one(serving: Serving, source: Source, mode: pictures.Mode) -> 
             found={dict: "an object", type(None): "null", bool: "a boolean"}.get(type(source), "a number"),
         )
     return await serving.prepare(source, mode)
+
+
+def together(pixels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Pictures as one array; a single one is not copied."""
+    return pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)
 
 
 async def ask(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
