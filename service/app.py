@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service import __version__, problems
-from service.api import inside, native, operations, page
+from service.api import inside, native, openinference, operations, page, tfserving
 from service.door import Door, HotRoute, count_refusal
 from service.drain import draining
 from service.errors import ServiceError
@@ -19,6 +19,10 @@ from service.registry import Registry
 from service.settings import Settings
 from service.state import Shared, State
 from service.watchdog import Watchdog
+
+DIALECTS = (native.router, openinference.router, tfserving.router)
+TERSE = {"v1": tfserving.ROUTES, "v2": openinference.ROUTES}
+"""The dialects whose errors are one line, by where their paths begin, with the routes that they have."""
 
 
 def create_app(settings: Settings) -> Door:
@@ -45,8 +49,8 @@ def create_app(settings: Settings) -> Door:
         docs_url=None,
         redoc_url=None,
     )
-    api.include_router(native.router)
-    api.include_router(operations.router)
+    for router in (*DIALECTS, operations.router):
+        api.include_router(router)
     if settings.inside:
         api.include_router(inside.router)
     api.include_router(page.router)
@@ -54,7 +58,7 @@ def create_app(settings: Settings) -> Door:
     page.mount_files(api)
     api.add_exception_handler(ServiceError, on_service_error)
     api.add_exception_handler(HTTPException, on_http_error)
-    return Door(api, [route for route in native.router.routes if isinstance(route, HotRoute)])
+    return Door(api, [route for router in DIALECTS for route in router.routes if isinstance(route, HotRoute)])
 
 
 async def on_service_error(request: Request, error: Exception) -> Response:
@@ -66,6 +70,9 @@ async def on_service_error(request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
     path = ascii(request.url.path)[:80]
+    if routes := TERSE.get(request.url.path.split("/")[1]):
+        detail = "no such route" if error.status_code == 404 else f"this route does not take {request.method}"
+        return problems.terse(error.status_code, f"{detail}; expected: {routes}; found: {path}", error.headers)
     if error.status_code == 404:
         return problems.plain(404, "there is nothing here", found=path, fix="see /docs for the routes")
     if error.status_code == 405:

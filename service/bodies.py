@@ -1,6 +1,7 @@
 """Request bodies: read within caps, and multipart forms taken apart."""
 
 import asyncio
+import zlib
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -10,6 +11,12 @@ from starlette.types import Message
 from service import pictures
 from service.errors import BadBody, BodyTooLarge, EmptyBody, SlowBody, TooManyPictures, UnsupportedMediaType
 from service.settings import Settings
+
+AUTOMATIC = zlib.MAX_WBITS | 32
+"""zlib's word for: gzip or zlib, whichever the header says."""
+BARE = -zlib.MAX_WBITS
+"""zlib's word for: deflate without a header. Some callers mean this by "deflate"."""
+GZIP = b"\x1f\x8b"
 
 
 async def read(request: Request, settings: Settings) -> bytes:
@@ -24,16 +31,71 @@ async def read(request: Request, settings: Settings) -> bytes:
         UnsupportedMediaType: Compressed.
         starlette.requests.ClientDisconnect: The caller has left.
     """
-    limit = settings.max_body_bytes
     headers = dict(request.scope["headers"])
-    announced = headers.get(b"content-length", b"")
-    if announced.isdigit() and int(announced) > limit:
-        raise too_large(limit, f"{int(announced):,} bytes")
     encoding = headers.get(b"content-encoding", b"identity")
     if encoding != b"identity":
         raise UnsupportedMediaType(
             "the body is compressed", expected="no Content-Encoding", found=encoding[:40].decode("latin-1")
         )
+    body = await collect(request, headers, settings)
+    if not body:
+        raise EmptyBody(
+            "the request has no body",
+            expected="a picture file, a multipart form or JSON",
+            found="0 bytes",
+            fix="curl --data-binary @seven.png …/predict",
+        )
+    return body
+
+
+async def read_inflated(request: Request, settings: Settings) -> bytes:
+    """The whole body, which may be compressed with gzip or deflate, and may be empty.
+
+    Raises:
+        BadBody: Not compressed as the header says.
+        UnsupportedMediaType: Compressed in another way.
+        CallerError: As in `read`; `max_body_bytes` holds before and after.
+    """
+    headers = dict(request.scope["headers"])
+    encoding = headers.get(b"content-encoding", b"identity").lower()
+    if encoding not in (b"identity", b"gzip", b"x-gzip", b"deflate"):
+        raise UnsupportedMediaType(
+            "the body is compressed in a way that we do not read",
+            expected="gzip or deflate",
+            found=ascii(encoding.decode("latin-1"))[:40],
+        )
+    body = await collect(request, headers, settings)
+    if encoding == b"identity":
+        return body
+    return await asyncio.to_thread(inflate, body, settings.max_body_bytes)
+
+
+def inflate(body: bytes, limit: int) -> bytes:
+    """gzip, zlib or bare deflate, told by the first bytes; never more than `limit` comes out.
+
+    Raises:
+        BadBody: None of them, cut short, or with something behind.
+        BodyTooLarge: More would come out.
+    """
+    zlib_header = len(body) > 1 and body[0] & 15 == zlib.DEFLATED and int.from_bytes(body[:2]) % 31 == 0
+    packed = zlib.decompressobj(AUTOMATIC if zlib_header or body[:2] == GZIP else BARE)
+    try:
+        plain = packed.decompress(body, limit + 1)
+    except zlib.error:
+        raise BadBody("the body is not compressed as its header says", expected="gzip or deflate") from None
+    if len(plain) > limit:
+        raise too_large(limit, f"more, from {len(body):,} compressed bytes")
+    if not packed.eof or packed.unused_data:
+        raise BadBody("the compressed body is not whole", expected="one stream of gzip or deflate, and nothing else")
+    return plain
+
+
+async def collect(request: Request, headers: dict[bytes, bytes], settings: Settings) -> bytes:
+    """The whole body as it was sent. Errors as in `read`."""
+    limit = settings.max_body_bytes
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > limit:
+        raise too_large(limit, f"{int(announced):,} bytes")
     message = await arrival(request, settings.body_s)
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
@@ -46,13 +108,6 @@ async def read(request: Request, settings: Settings) -> bytes:
             if size > limit:
                 raise too_large(limit, f"{size:,} bytes and more to come")
         body = b"".join(chunks)
-    if not body:
-        raise EmptyBody(
-            "the request has no body",
-            expected="a picture file, a multipart form or JSON",
-            found="0 bytes",
-            fix="curl --data-binary @seven.png …/predict",
-        )
     if len(body) > limit:
         raise too_large(limit, f"{len(body):,} bytes")
     return body

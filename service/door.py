@@ -16,6 +16,7 @@ import orjson
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import Counter, Histogram
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -33,6 +34,21 @@ LEFT = 499
 """Counted where the caller left before the answer; nobody gets to see it."""
 
 
+class Name(Convertor[str]):
+    """What a path may call a model, a version or a label. A colon is not in it: a verb comes behind one."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("name", Name())
+
+
 class HotRoute(APIRoute):
     """A route whose function takes the request as it is and makes its own response.
 
@@ -47,6 +63,14 @@ class HotRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
         return handler
+
+
+class TerseRoute(HotRoute):
+    """A route of a dialect whose errors are `{"error": "…"}`."""
+
+    @staticmethod
+    def respond(error: ServiceError) -> Response:
+        return problems.respond_tersely(error)
 
 
 class Answer(Response):
@@ -131,7 +155,7 @@ class Door:
     def count(self, shared: Shared, scope: Scope, status: int, seconds: float) -> None:
         """Add the answer to its series; their number is bounded by our routes and what is loaded."""
         serving: Serving | None = scope["state"].get("serving")
-        template: str | None = getattr(scope.get("route"), "path", None)
+        template: str | None = getattr(scope.get("route"), "path_format", None)
         route = template or scope["root_path"] or "unknown"
         key = (route, status, serving)
         if key not in self.counted:

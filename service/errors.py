@@ -15,8 +15,9 @@ ServiceError
 │   │   ├── BodyTooLarge        bytes
 │   │   ├── PictureTooLarge     pixels
 │   │   └── TooManyPictures     pictures in one call
-│   └── UnknownModel        no such model
-│       └── UnknownVersion  no such version of it
+│   ├── UnknownModel        no such model
+│   │   └── UnknownVersion  no such version of it
+│   └── AdminClosed         what it asks for is closed on this server
 ├── Overload                we can not, right now
 │   ├── QueueFull           too much is waiting
 │   ├── Draining            the server is going down
@@ -131,6 +132,10 @@ class UnknownModel(CallerError):
 
 class UnknownVersion(UnknownModel):
     """The model is there, that version of it is not."""
+
+
+class AdminClosed(CallerError):
+    """What it asks for is closed on this server."""
 
 
 class Overload(ServiceError):

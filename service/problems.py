@@ -19,12 +19,14 @@ STATUS: dict[type[ServiceError], int] = {
     errors.TooLarge: 413,
     errors.OpaqueNetwork: 422,
     errors.UnknownModel: 404,
+    errors.AdminClosed: 403,
     errors.Overload: 503,
     errors.DeadlineExceeded: 504,
 }
 """Status of each class of error; a class that is not listed has that of its base."""
 
 MEDIA_TYPE = "application/problem+json"
+WORDS = ("expected", "found", "fix")
 
 
 def status_of(error: ServiceError) -> int:
@@ -42,7 +44,7 @@ def describe(error: ServiceError) -> dict[str, Any]:
         "detail": error.detail,
     }
     if isinstance(error, CallerError | Overload):
-        for name in ("expected", "found", "fix"):
+        for name in WORDS:
             if text := getattr(error, name):
                 details[name] = text
     return details
@@ -50,13 +52,30 @@ def describe(error: ServiceError) -> dict[str, Any]:
 
 def respond(error: ServiceError) -> Response:
     """The answer to a request that failed as a whole."""
+    return Response(orjson.dumps(describe(error)), status_of(error), headers_of(error), MEDIA_TYPE)
+
+
+def respond_tersely(error: ServiceError) -> Response:
+    """The same in the form of the dialects that have one line for it: `{"error": "…"}`."""
+    details = describe(error)
+    said = [details["detail"]] + [f"{name}: {details[name]}" for name in WORDS if name in details]
+    return terse(status_of(error), "; ".join(said), headers_of(error))
+
+
+def headers_of(error: ServiceError) -> dict[str, str]:
+    """When to come back, and whether the connection lives on."""
     headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Overload) else {}
     if isinstance(error, errors.TooLarge | errors.SlowBody):
         headers["Connection"] = "close"  # the rest of the body is not read
-    return Response(orjson.dumps(describe(error)), status_of(error), headers, MEDIA_TYPE)
+    return headers
 
 
 def plain(status: int, detail: str, headers: Mapping[str, str] | None = None, **more: str) -> Response:
     """The answer where HTTP itself is the matter: no such route, no such method."""
     details = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
     return Response(orjson.dumps(details), status, headers, MEDIA_TYPE)
+
+
+def terse(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
+    """`{"error": "…"}`"""
+    return Response(orjson.dumps({"error": text}), status, headers, "application/json")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,16 @@ TOLERANCE = {"f32": 1e-3, "bf16": 0.1, "int8": 0.25}
 """How far an answer to a golden input may be from the recorded one, on whatever processor this is."""
 
 
+class State(NamedTuple):
+    """What there is to say of a version."""
+
+    name: str
+    version: int
+    state: Literal["serving", "refused", "available"]
+    reason: str = ""
+    """Why it is refused."""
+
+
 class Serving:
     """One version that answers.
 
@@ -38,6 +49,9 @@ class Serving:
         decoders: Threads that prepare large pictures.
         max_pixels: Cap on a picture's width times height.
     """
+
+    float_pixels: Literal["raw", "unit"] = "raw"
+    """What numbers in a type that has fractions are: whole numbers from 0 to 255, or such / 255."""
 
     def __init__(
         self,
@@ -119,16 +133,17 @@ class Registry:
         )
         return Serving(manifest, engine, batcher, metrics, self.decoders, settings.max_pixels)
 
-    def get(self, name: str | None, version: int | None) -> Serving:
+    def get(self, name: str | None, version: int | None, label: str | None = None) -> Serving:
         """The version that answers.
 
         Args:
             name: A model; None is the default model.
             version: One version of it; None is the one that serves.
+            label: A name for a version, such as `stable`.
 
         Raises:
             UnknownModel: No such model.
-            UnknownVersion: The model is there, that version does not serve.
+            UnknownVersion: The model is there, that version does not serve, or no version bears that label.
         """
         serving = self.serving.get(name or self.settings.default_model)
         if serving is None:
@@ -145,7 +160,28 @@ class Registry:
                 found=str(version)[:40],
                 fix="see GET /models, or leave the version out",
             )
+        if label is not None:
+            raise UnknownVersion(
+                "no version bears that label",
+                expected="a version's number, or none",
+                found=ascii(label)[:80],
+                fix="see GET /models",
+            )
         return serving
+
+    def states(self) -> list[State]:
+        """Every version in the store, by name and number."""
+        names = sorted({*self.serving, *(name for name, _ in self.refused)})
+        return [self.state(name, version) for name in names for version in self.repository.versions(name)]
+
+    def state(self, name: str, version: int) -> State:
+        if (error := self.refused.get((name, version))) is not None:
+            # The folder's place on this machine is nobody's business.
+            reason = f"{type(error).__name__}: " + "; ".join(filter(None, (error.expected, error.found)))
+            return State(name, version, "refused", reason)
+        serving = self.serving.get(name)
+        serves = serving is not None and serving.manifest.version == version
+        return State(name, version, "serving" if serves else "available")
 
     async def close(self) -> None:
         """Finish what is queued, then let go."""

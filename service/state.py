@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
+from service.errors import Draining, NotReady
 from service.inside import Microscope
 from service.metrics import Metrics
-from service.registry import Registry
+from service.registry import Registry, Serving
 from service.settings import Settings
 
 
@@ -20,6 +21,26 @@ class Shared:
     """What looks into networks; None where that is switched off."""
     draining: bool = False
     """Whether SIGTERM has come: readiness is red, calls are still answered."""
+
+    def ready(self) -> Serving:
+        """The default model's version that serves, which is the sign that calls should be sent here.
+
+        Raises:
+            Draining: We are going down.
+            NotReady: The default model does not serve.
+        """
+        if self.draining:
+            raise Draining("the server is going down", fix="send requests to another server")
+        name = self.settings.default_model
+        serving = self.registry.serving.get(name)
+        if serving is None:
+            raise NotReady(
+                "the default model does not serve",
+                expected=f"a version of {name} that keeps its promises",
+                found=", ".join(self.registry.serving) or "no model serves",
+                fix="see GET /models; train one with `make train`, or set default_model",
+            )
+        return serving
 
 
 class State(TypedDict):

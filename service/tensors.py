@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -16,9 +17,15 @@ Shape = tuple[int, int, int]
 DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 STANDARD = str.maketrans("-_", "+/", " \t\r\n")
 """From the URL alphabet of base64 to the standard one, line breaks dropped."""
+KINDS = {bool: "a boolean", str: "text", type(None): "null", list: "a list", dict: "an object"}
+"""What stands where a number belongs."""
+SLACK = 1e-3
+"""How far 255 times a number may be from a pixel: some roundings of 32 bits, and far from the next pixel."""
+HALF_SLACK = 0.25
+"""The same for 16 bits."""
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes | memoryview) -> Any:
     """Strict JSON.
 
     Raises:
@@ -44,28 +51,21 @@ def file_of(text: str) -> bytes:
         raise BadBody("the text is not base64", expected="a picture file in base64", found=ascii(text[:40])) from None
 
 
-def pixels_of(value: list[Any], shape: Shape) -> NDArray[np.uint8]:
+def pixels_of(value: list[Any], shape: Shape, *, unit: bool = False) -> NDArray[np.uint8]:
     """One picture from nested lists.
 
     Args:
         value: Rows of numbers, rows of columns of channels, or all numbers in one list.
         shape: Height, width and channels of the network's input.
+        unit: The numbers are pixels / 255.
 
     Returns:
-        uint8 array of exactly `shape`, as sent: nothing is scaled or inverted.
+        uint8 array of exactly `shape`, as sent: nothing is scaled or inverted but what `unit` says.
 
     Raises:
-        WrongShape: Another shape, or anything but whole numbers from 0 to 255.
+        WrongShape: Another shape, or other numbers.
     """
-    numbers = flatten(value, shape)
-    try:
-        # The quickest way from a list to pixels, and it takes nothing but whole numbers from 0 to 255 … and booleans.
-        data = bytes(numbers)
-    except (TypeError, ValueError):
-        data = whole(numbers)
-    if bool in set(map(type, numbers)):
-        raise wrong_number("a boolean")
-    return np.frombuffer(data, np.uint8).reshape(shape)
+    return from_list(flatten(value, shape), unit=unit).reshape(shape)
 
 
 def flatten(value: list[Any], shape: Shape) -> list[Any]:
@@ -89,18 +89,51 @@ def flatten(value: list[Any], shape: Shape) -> list[Any]:
     return value
 
 
-def whole(numbers: list[Any]) -> bytes:
-    """Pixels from numbers that are not all integers: 7.0 is one as well."""
-    for number in numbers:
-        if type(number) not in (int, float):
-            raise wrong_number(
-                {str: "text", type(None): "null", list: "a list", dict: "an object"}.get(type(number), ascii(number))
-            )
-        if not 0 <= number <= 255:
-            raise wrong_number(ascii(number)[:40])
-        if number != int(number):
-            raise wrong_number(ascii(number), "send raw pixels: round(255 * x) where yours go from 0 to 1")
-    return bytes(map(int, numbers))
+def from_list(numbers: list[Any], *, unit: bool) -> NDArray[np.uint8]:
+    """Pixels from one list of numbers.
+
+    Raises:
+        WrongShape: Anything but whole numbers from 0 to 255 (7.0 is one as well); with `unit`, anything but such / 255.
+    """
+    if not unit:
+        with suppress(TypeError, ValueError):
+            # The quickest way from a list to pixels. It takes nothing but whole numbers from 0 to 255 … and booleans.
+            data = bytes(numbers)
+            if bool not in set(map(type, numbers)):
+                return np.frombuffer(data, np.uint8)
+    if odd := set(map(type, numbers)) - {int, float}:
+        raise wrong_number(KINDS.get(odd.pop(), "something else"), unit=unit)
+    try:
+        return from_array(np.array(numbers, np.float64), unit=unit)
+    except OverflowError:
+        raise wrong_number("a number of hundreds of digits", unit=unit) from None
+
+
+def from_array(numbers: NDArray[Any], *, unit: bool) -> NDArray[np.uint8]:
+    """Pixels from an array of any numeric type; one of bytes is taken as it is, without a copy.
+
+    Args:
+        numbers: Whole numbers from 0 to 255, of any type.
+        unit: Numbers of a type that has fractions are pixels / 255, up to what the type rounds.
+
+    Raises:
+        WrongShape: Other numbers.
+    """
+    if numbers.dtype == np.uint8:
+        return numbers
+    if unit and numbers.dtype.kind == "f":
+        numbers, sent = numbers * np.float32(255), numbers
+        whole = np.rint(numbers)
+        slack = HALF_SLACK if sent.dtype == np.float16 else SLACK
+        close = np.abs(numbers - whole) <= slack
+    else:
+        sent, whole, close = numbers, numbers, True
+    with np.errstate(invalid="ignore"):  # what does not fit becomes some byte, and differs
+        pixels: NDArray[np.uint8] = whole.astype(np.uint8)
+    right = (pixels == whole) & close
+    if not right.all():
+        raise wrong_number(str(sent[~right][0])[:40], unit=unit and sent.dtype.kind == "f")
+    return pixels
 
 
 def wrong_shape(shape: Shape, found: str) -> WrongShape:
@@ -111,5 +144,18 @@ def wrong_shape(shape: Shape, found: str) -> WrongShape:
     return WrongShape("the pixels have the wrong shape", expected=", or ".join(forms), found=found)
 
 
-def wrong_number(found: str, fix: str = "") -> WrongShape:
-    return WrongShape("a pixel is not a pixel", expected="whole numbers from 0 to 255", found=found, fix=fix)
+def wrong_number(found: str, *, unit: bool) -> WrongShape:
+    if unit:
+        return WrongShape(
+            "a pixel is not a pixel",
+            expected="whole numbers from 0 to 255, divided by 255 (the model's policy says float_pixels: unit)",
+            found=found,
+            fix="send pixels / 255, nothing else done to them",
+        )
+    return WrongShape(
+        "a pixel is not a pixel",
+        expected="whole numbers from 0 to 255",
+        found=found,
+        fix="send raw pixels: round(255 * x) where yours go from 0 to 1;"
+        " or let the model's policy say float_pixels: unit",
+    )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import bodies, pictures, safetensors, tensors
+from service import bodies, pictures, road, safetensors, tensors
 from service.api import native
 from service.api.schemas import INSIDE_API, NETWORK_API, OCCLUSION_API
 from service.door import Answer
@@ -158,7 +158,7 @@ async def see(request: Request, serving: Serving, query: Mapping[str, str]) -> S
     if isinstance(source, str):
         source = tensors.file_of(source)
     if not isinstance(source, bytes):
-        return Seen(await native.prepare_one(serving, source, "none"))
+        return Seen(await road.prepare_one(serving, source, "none"))
     image = pictures.open_picture(source, max_pixels=serving.max_pixels)
     mode: pictures.Mode = "none" if query.get("prepare") == "none" else "auto"
     return await asyncio.get_running_loop().run_in_executor(

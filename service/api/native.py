@@ -1,6 +1,5 @@
 """Our own dialect: POST /predict. A picture in, named probabilities out."""
 
-import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -11,22 +10,17 @@ from urllib.parse import parse_qsl
 import numpy as np
 from fastapi import APIRouter
 from numpy.typing import NDArray
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from service import bodies, pictures, problems, tensors
 from service.api.schemas import PREDICT_API
 from service.door import Answer, HotRoute
-from service.errors import BadBody, BadQuery, EmptyBody, ServiceError, TooManyPictures, UnsupportedMediaType
-from service.registry import Serving
+from service.errors import BadBody, BadQuery, ServiceError, UnsupportedMediaType
+from service.road import Source, ask, check_count, prepare, together
 from service.state import Shared
 
 router = APIRouter(tags=["predict"], route_class=HotRoute)
-
-Source = bytes | str | list[Any]
-"""A picture as it was sent: the bytes of a file, base64 of such, or numbers."""
-YIELD_EVERY = 32
-"""Pictures of one call that are prepared before others get a turn of the loop."""
 
 
 @dataclass(frozen=True)
@@ -136,68 +130,8 @@ def from_json(value: Any, max_pictures: int) -> list[Source]:
     sources = value["images"] if "images" in value else [value["image"]]
     if not isinstance(sources, list):
         raise BadBody("`images` is not a list", expected=form, found=type(sources).__name__)
-    if not sources:
-        raise EmptyBody("`images` is empty", expected="at least one picture", found="none")
-    if len(sources) > max_pictures:
-        raise TooManyPictures(
-            "too many pictures in one call",
-            expected=f"at most {max_pictures:,} (max_pictures)",
-            found=f"{len(sources):,}",
-            fix="send them in several calls",
-        )
+    check_count(len(sources), max_pictures)
     return sources
-
-
-async def prepare(
-    serving: Serving, sources: list[Source], mode: pictures.Mode
-) -> list[NDArray[np.uint8] | ServiceError]:
-    """Each picture's pixels, or what is wrong with it: a bad one spoils only itself."""
-    prepared: list[NDArray[np.uint8] | ServiceError] = []
-    for index, source in enumerate(sources, start=1):
-        try:
-            prepared.append(await prepare_one(serving, source, mode))
-        except ServiceError as error:
-            prepared.append(error)
-        if index % YIELD_EVERY == 0:
-            await asyncio.sleep(0)
-    return prepared
-
-
-async def prepare_one(serving: Serving, source: Source, mode: pictures.Mode) -> NDArray[np.uint8]:
-    """Files are prepared; pixels go to the network as they are."""
-    if isinstance(source, list):
-        return tensors.pixels_of(source, serving.manifest.input.shape)
-    if isinstance(source, str):
-        source = tensors.file_of(source)
-    if not isinstance(source, bytes):
-        raise BadBody(
-            "an image is neither text nor a list",
-            expected="base64 of a picture file, or pixels",
-            found={dict: "an object", type(None): "null", bool: "a boolean"}.get(type(source), "a number"),
-        )
-    return await serving.prepare(source, mode)
-
-
-def together(pixels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Pictures as one array; a single one is not copied."""
-    return pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)
-
-
-async def ask(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The answers; the question is taken back if its caller leaves while it waits."""
-    if not serving.batcher.congested:
-        return await serving.predict(pixels)
-    asking = asyncio.ensure_future(serving.predict(pixels))
-    leaving = asyncio.ensure_future(request.receive())
-    leaving.add_done_callback(lambda _: asking.cancel())
-    try:
-        return await asking
-    except asyncio.CancelledError:
-        if leaving.done():
-            raise ClientDisconnect from None
-        raise
-    finally:
-        leaving.cancel()
 
 
 def describe(row: NDArray[np.float32], labels: tuple[str, ...], top: int) -> dict[str, Any]:

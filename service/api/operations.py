@@ -9,9 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from service.api.schemas import Model, Models, Problem
-from service.errors import Draining, ModelError, NotReady
 from service.metrics import CONTENT_TYPE
-from service.registry import Registry
+from service.registry import Registry, State
 from service.state import Shared
 
 router = APIRouter()
@@ -28,25 +27,20 @@ SharedDep = Annotated[Shared, Depends(get_shared)]
 @router.get("/models", tags=["models"], response_model_exclude_none=True)
 def list_models(shared: SharedDep) -> Models:
     """Every version in the store: which serve, which were refused and why."""
-    registry = shared.registry
-    names = sorted({*registry.serving, *(name for name, _ in registry.refused)})
-    return Models(
-        models=[show(registry, name, version) for name in names for version in registry.repository.versions(name)]
-    )
+    return Models(models=[show(shared.registry, state) for state in shared.registry.states()])
 
 
-def show(registry: Registry, name: str, version: int) -> Model:
+def show(registry: Registry, found: State) -> Model:
     """One version."""
-    if (reason := registry.refused.get((name, version))) is not None:
-        return Model(name=name, version=version, state="refused", reason=refusal(reason))
-    serving = registry.serving.get(name)
-    if serving is None or serving.manifest.version != version:
-        return Model(name=name, version=version, state="available")
+    name, version, state, reason = found
+    if state != "serving":
+        return Model(name=name, version=version, state=state, reason=reason or None)
+    serving = registry.get(name, version)
     manifest = serving.manifest
     return Model(
         name=name,
         version=version,
-        state="serving",
+        state=state,
         labels=list(manifest.labels),
         input={
             "name": manifest.input.name,
@@ -62,11 +56,6 @@ def show(registry: Registry, name: str, version: int) -> Model:
     )
 
 
-def refusal(error: ModelError) -> str:
-    """Why a version does not serve. The folder's place on this machine is nobody's business."""
-    return type(error).__name__ + ": " + "; ".join(filter(None, (error.expected, error.found)))
-
-
 @router.get("/health/live", tags=["health"])
 async def live() -> dict[str, str]:
     """Whether this process answers at all."""
@@ -76,18 +65,8 @@ async def live() -> dict[str, str]:
 @router.get("/health/ready", tags=["health"], responses={503: {"model": Problem}})
 async def ready(shared: SharedDep) -> dict[str, str]:
     """Whether calls should be sent here: the default model has answered rightly, and we are not going down."""
-    if shared.draining:
-        raise Draining("the server is going down", fix="send requests to another server")
-    name = shared.settings.default_model
-    serving = shared.registry.serving.get(name)
-    if serving is None:
-        raise NotReady(
-            "the default model does not serve",
-            expected=f"a version of {name} that keeps its promises",
-            found=", ".join(shared.registry.serving) or "no model serves",
-            fix="see GET /models; train one with `make train`, or set default_model",
-        )
-    return {"status": "ready", "model": name, "version": str(serving.manifest.version)}
+    manifest = shared.ready().manifest
+    return {"status": "ready", "model": manifest.name, "version": str(manifest.version)}
 
 
 @router.get("/metrics", tags=["metrics"], response_class=Response)

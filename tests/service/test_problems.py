@@ -8,7 +8,7 @@ from service.errors import ServiceError
 EXPECTED = {
     "BadBody": 400, "BadQuery": 400, "EmptyBody": 400, "SlowBody": 408, "UnsupportedMediaType": 415, "BadPicture": 400,
     "UnsupportedPicture": 415, "WrongShape": 400, "BodyTooLarge": 413, "PictureTooLarge": 413, "TooManyPictures": 413,
-    "OpaqueNetwork": 422,
+    "OpaqueNetwork": 422, "AdminClosed": 403,
     "UnknownModel": 404, "UnknownVersion": 404, "QueueFull": 503, "Draining": 503, "NotReady": 503,
     "DeadlineExceeded": 504, "EngineError": 500, "BadManifest": 500, "BadVersion": 500,
 }  # fmt: skip

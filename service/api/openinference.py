@@ -1,0 +1,232 @@
+"""The dialect of KServe, Triton and MLServer: the Open Inference Protocol, version 2, with its binary extension.
+
+https://github.com/kserve/open-inference-protocol, and for binary tensors, classification and the model repository
+https://github.com/triton-inference-server/server/tree/main/docs/protocol
+"""
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import orjson
+from fastapi import APIRouter
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service import bodies, inference, pictures, road, tensors
+from service.api.dialects import InferRequest, InferResponse, asked_in_json, name_in_path
+from service.door import Answer, TerseRoute
+from service.errors import AdminClosed, BadBody, Overload
+from service.inference import Question, Tensor, Wanted
+from service.registry import Serving
+from service.state import Shared
+
+ROUTES = "POST /v2/models/NAME[/versions/V]/infer, GET /v2/models/NAME[/versions/V][/ready], GET /v2/health/ready"
+MODEL = "/v2/models/{name:name}"
+VERSION = MODEL + "/versions/{version:name}"
+HEADER = "inference-header-content-length"
+"""How long the JSON is, where binary tensors follow it. 0: no JSON, the body is the only input's data."""
+
+router = APIRouter(tags=["Open Inference Protocol v2"], route_class=TerseRoute)
+
+
+@router.post(MODEL + "/infer", **asked_in_json(InferRequest, InferResponse))
+@router.post(VERSION + "/infer", **asked_in_json(InferRequest, InferResponse, "version"))
+async def infer(request: Request) -> Response:
+    """Probabilities for a tensor of pictures: pixels as numbers, or picture files as BYTES."""
+    shared: Shared = request.scope["state"]["shared"]
+    serving = road.find(request)
+    body = await bodies.read_inflated(request, shared.settings)
+    started = time.perf_counter()
+    question = read(body, request.headers.get(HEADER), serving)
+    pixels = await inference.prepare(serving, question, shared.settings.max_pictures)
+    serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
+    return tell(serving, question, await road.ask(request, serving, pixels))
+
+
+def read(body: bytes, header: str | None, serving: Serving) -> Question:
+    """What a body asks.
+
+    Raises:
+        BadBody: Not a request of this protocol, or of another model.
+        WrongShape: A shape that is none.
+    """
+    length = json_length(header, len(body))
+    if not length and header is not None:
+        return Question(raw(body, serving.manifest.input.shape), Wanted(), "auto")
+    asked = tensors.parse(memoryview(body)[:length])
+    manifest = serving.manifest
+    given = objects(asked, "inputs")
+    inference.check_names("input", [each.get("name") for each in given], manifest.input.name)
+    outputs = objects(asked, "outputs") if asked.get("outputs") else [{"name": manifest.output}]
+    inference.check_names("output", [each.get("name") for each in outputs], manifest.output)
+    parameters = parameters_of(asked)
+    name = asked.get("id", "")
+    if not isinstance(name, str):
+        raise BadBody("the id is no text", expected="text", found=ascii(name)[:40])
+    return Question(
+        tensor_of(given[0], memoryview(body)[length:]),
+        wanted_of(outputs[0], flag(parameters, "binary_data_output", default=False)),
+        inference.mode_of(parameters.get("prepare", "auto")),
+        name,
+    )
+
+
+def json_length(header: str | None, size: int) -> int:
+    """How many bytes of the body are JSON."""
+    if header is None:
+        return size
+    if not (header.isascii() and header.isdecimal() and len(header) < 19 and int(header) <= size):
+        raise BadBody(
+            "Inference-Header-Content-Length is not the length of the body's JSON",
+            expected=f"a whole number up to {size}",
+            found=ascii(header)[:40],
+        )
+    return int(header)
+
+
+def raw(body: bytes, picture: tensors.Shape) -> Tensor:
+    """The only input's data alone: a picture file, or raw pixels of one picture or more."""
+    if pictures.recognise(body):
+        return Tensor("BYTES", (1,), [body])
+    return Tensor("UINT8", (len(body) // math.prod(picture), *picture), memoryview(body))
+
+
+def objects(asked: Any, field: str) -> list[dict[str, Any]]:
+    """A list of objects in the request."""
+    value = asked.get(field) if isinstance(asked, dict) else None
+    if not isinstance(value, list) or not value or not all(isinstance(each, dict) for each in value):
+        raise BadBody(
+            f"the request has no {field}",
+            expected=f'{{"{field}": [{{"name": …}}]}}',
+            found=f"{field} is {type(value).__name__}" if isinstance(asked, dict) else type(asked).__name__,
+        )
+    return value
+
+
+def parameters_of(holder: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a request or a tensor; those that we do not know are nobody's business."""
+    parameters = holder.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise BadBody("the parameters are no object", expected="an object", found=type(parameters).__name__)
+    return parameters
+
+
+def flag(parameters: dict[str, Any], name: str, *, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise BadBody(f"the parameter {name} is not true or false", expected="a boolean", found=ascii(value)[:40])
+    return value
+
+
+def tensor_of(given: dict[str, Any], binary: memoryview) -> Tensor:
+    """The input, its data in JSON or behind it."""
+    size = parameters_of(given).get("binary_data_size")
+    data = given.get("data")
+    if size is not None and data is not None:
+        raise BadBody("the input's data are there twice", expected="data or binary_data_size", found="both")
+    if size is not None:
+        if type(size) is not int or size != len(binary):
+            raise BadBody(
+                "binary_data_size is not what follows the JSON",
+                expected=f"{len(binary)} bytes, after Inference-Header-Content-Length bytes of JSON",
+                found=ascii(size)[:40],
+            )
+        data = binary
+    elif binary:
+        raise BadBody("there are bytes behind the JSON", expected="binary_data_size", found=f"{len(binary)} bytes")
+    elif isinstance(data, str | dict):
+        data = [data]
+    elif not isinstance(data, list):
+        raise BadBody("the input has no data", expected="data or binary_data_size", found=type(data).__name__)
+    return Tensor(str(given.get("datatype")), inference.sized(given.get("shape")), data)
+
+
+def wanted_of(output: dict[str, Any], binary: bool) -> Wanted:
+    """How the output is wanted."""
+    parameters = parameters_of(output)
+    classes = parameters.get("classification", 0)
+    if type(classes) is not int or classes < 0:
+        raise BadBody("classification is not a number", expected="a whole number from 1 on", found=ascii(classes)[:40])
+    return Wanted(flag(parameters, "binary_data", default=binary), classes)
+
+
+def tell(serving: Serving, question: Question, rows: NDArray[np.float32]) -> Response:
+    """The answer."""
+    manifest, wanted = serving.manifest, question.wanted
+    output: dict[str, Any] = {"name": manifest.output, "datatype": "FP32", "shape": rows.shape}
+    told: dict[str, Any] = {"model_name": manifest.name, "model_version": str(manifest.version), "outputs": [output]}
+    if question.id:
+        told["id"] = question.id
+    if wanted.classes:
+        texts = inference.classify(rows, manifest.labels, wanted.classes)
+        output["datatype"], output["shape"] = "BYTES", (len(texts), len(texts[0]))
+        values: Any = [text for row in texts for text in row]
+    else:
+        values = rows.reshape(-1)
+    if not wanted.binary:
+        output["data"] = values
+        return Answer(told)
+    binary = inference.pack(values) if wanted.classes else rows.tobytes()
+    output["parameters"] = {"binary_data_size": len(binary)}
+    header = orjson.dumps(told)
+    return Response(header + binary, 200, {HEADER: str(len(header))}, "application/octet-stream")
+
+
+@router.get("/v2")
+@router.get("/v2/", include_in_schema=False)
+async def server(request: Request) -> Response:
+    """What this server is, and which extensions it has."""
+    return Answer(inference.SERVER)
+
+
+@router.get("/v2/health/live")
+async def live(request: Request) -> Response:
+    """Whether this process answers at all."""
+    return Answer({"live": True})
+
+
+@router.get("/v2/health/ready")
+async def ready(request: Request) -> Response:
+    """Whether calls should be sent here. The protocol's text says `live`, its readers expect `ready`: here are both."""
+    shared: Shared = request.scope["state"]["shared"]
+    try:
+        shared.ready()
+    except Overload:
+        return Response(orjson.dumps({"live": True, "ready": False}), 503, media_type="application/json")
+    return Answer({"live": True, "ready": True})
+
+
+@router.get(MODEL + "/ready", **name_in_path())
+@router.get(VERSION + "/ready", **name_in_path("version"))
+async def model_ready(request: Request) -> Response:
+    """Whether the model, or that version of it, answers."""
+    return Answer({"name": road.find(request).manifest.name, "ready": True})
+
+
+@router.get(MODEL, **name_in_path())
+@router.get(VERSION, **name_in_path("version"))
+async def metadata(request: Request) -> Response:
+    """The model's tensors."""
+    manifest = road.find(request).manifest
+    return Answer(inference.describe(manifest, [manifest.version]))
+
+
+@router.post("/v2/repository/index")
+async def repository(request: Request) -> Response:
+    """Every version in the store, with the reason why it does not serve."""
+    shared: Shared = request.scope["state"]["shared"]
+    body = await bodies.read_inflated(request, shared.settings)
+    asked = tensors.parse(body) if body.strip() else {}
+    if not isinstance(asked, dict):
+        raise BadBody("the request is no object", expected='{"ready": true}, or nothing', found=type(asked).__name__)
+    return Answer(inference.index(shared.registry.states(), only_ready=flag(asked, "ready", default=False)))
+
+
+@router.post("/v2/repository/models/{name:name}/load", **name_in_path())
+@router.post("/v2/repository/models/{name:name}/unload", **name_in_path())
+async def change(request: Request) -> Response:
+    """Load or unload a model: closed on this server."""
+    raise AdminClosed("models can not be loaded or unloaded from outside", fix="restart the server on another folder")

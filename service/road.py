@@ -1,0 +1,131 @@
+"""What the dialects share: the way from what a caller sent to the network's answers."""
+
+import asyncio
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import ClientDisconnect, Request
+
+from service import pictures, tensors
+from service.errors import BadBody, BadQuery, EmptyBody, ServiceError, TooManyPictures
+from service.registry import Serving
+from service.state import Shared
+
+Source = bytes | str | list[Any]
+"""A picture as it was sent: the bytes of a file, base64 of such, or numbers."""
+YIELD_EVERY = 32
+"""Pictures of one call that are prepared before others get a turn of the loop."""
+
+
+def find(request: Request) -> Serving:
+    """The version that the path names, by `name` and perhaps `version` or `label`.
+
+    Raises:
+        BadQuery: The version is not a number.
+        UnknownModel: No such model, version or label.
+    """
+    given = request.scope["path_params"]
+    shared: Shared = request.scope["state"]["shared"]
+    serving = shared.registry.get(given["name"], number(given.get("version")), given.get("label"))
+    request.scope["state"]["serving"] = serving
+    return serving
+
+
+def number(version: str | None) -> int | None:
+    """A version in a path or a message; nothing is None.
+
+    Raises:
+        BadQuery: Not a number.
+    """
+    if not version:
+        return None
+    if not re.fullmatch("[0-9]{1,18}", version):
+        raise BadQuery("the version is not a number", expected="a whole number from 1 on", found=ascii(version)[:80])
+    return int(version)
+
+
+def check_count(count: int, limit: int) -> None:
+    """Pictures of one call.
+
+    Raises:
+        EmptyBody: None.
+        TooManyPictures: More than `limit`.
+    """
+    if count < 1:
+        raise EmptyBody("the request has no picture", expected="at least one", found="none")
+    if count > limit:
+        raise TooManyPictures(
+            "too many pictures in one call",
+            expected=f"at most {limit:,} (max_pictures)",
+            found=f"{count:,}",
+            fix="send them in several calls",
+        )
+
+
+async def prepare(
+    serving: Serving, sources: list[Source], mode: pictures.Mode
+) -> list[NDArray[np.uint8] | ServiceError]:
+    """Each picture's pixels, or what is wrong with it: a bad one spoils only itself."""
+    prepared: list[NDArray[np.uint8] | ServiceError] = []
+    for index, source in enumerate(sources, start=1):
+        try:
+            prepared.append(await prepare_one(serving, source, mode))
+        except ServiceError as error:
+            prepared.append(error)
+        if index % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+    return prepared
+
+
+async def prepare_all(serving: Serving, sources: list[Source], mode: pictures.Mode) -> NDArray[np.uint8]:
+    """The pixels of all, (n, height, width, channels), where a dialect has no words for one bad among many.
+
+    Raises:
+        CallerError: What is wrong with the first bad one.
+    """
+    prepared = await prepare(serving, sources, mode)
+    for index, item in enumerate(prepared):
+        if isinstance(item, ServiceError):
+            if len(prepared) > 1:
+                item.detail = f"picture {index} (the first is 0): {item.detail}"
+            raise item
+    return together(prepared)  # type: ignore[arg-type]
+
+
+def together(pixels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Pictures as one array; a single one is not copied."""
+    return pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)
+
+
+async def prepare_one(serving: Serving, source: Source, mode: pictures.Mode) -> NDArray[np.uint8]:
+    """Files are prepared; pixels go to the network as they are."""
+    if isinstance(source, list):
+        return tensors.pixels_of(source, serving.manifest.input.shape, unit=serving.float_pixels == "unit")
+    if isinstance(source, str):
+        source = tensors.file_of(source)
+    if not isinstance(source, bytes):
+        raise BadBody(
+            "an image is neither text nor a list",
+            expected="base64 of a picture file, or pixels",
+            found={dict: "an object", type(None): "null", bool: "a boolean"}.get(type(source), "a number"),
+        )
+    return await serving.prepare(source, mode)
+
+
+async def ask(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The answers; the question is taken back if its caller leaves while it waits."""
+    if not serving.batcher.congested:
+        return await serving.predict(pixels)
+    asking = asyncio.ensure_future(serving.predict(pixels))
+    leaving = asyncio.ensure_future(request.receive())
+    leaving.add_done_callback(lambda _: asking.cancel())
+    try:
+        return await asking
+    except asyncio.CancelledError:
+        if leaving.done():
+            raise ClientDisconnect from None
+        raise
+    finally:
+        leaving.cancel()
