@@ -1,5 +1,6 @@
 """create_app(): everything is built here, before the first request, and let go after the last."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, closing
 
@@ -38,6 +39,7 @@ def create_app(settings: Settings) -> Door:
             shared = Shared(settings, metrics, registry, microscope)
             stack.enter_context(draining(shared))
             stack.enter_context(Watchdog(registry, settings.hang_s))
+            gc.freeze()  # what is loaded stays: the collector need not look at it again
             yield {"shared": shared}
             await registry.close()
 
