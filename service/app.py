@@ -5,16 +5,20 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, closing
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service import __version__, problems
-from service.api import inside, native, openinference, operations, page, tfserving
+from service.api import admin, inside, native, openinference, operations, page, tfserving
+from service.board import Board
+from service.control import Control
 from service.door import Door, HotRoute, count_refusal
 from service.drain import draining
 from service.errors import ServiceError
 from service.inside import Microscope
+from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.registry import Registry
 from service.settings import Settings
@@ -26,22 +30,31 @@ TERSE = {"v1": tfserving.ROUTES, "v2": openinference.ROUTES}
 """The dialects whose errors are one line, by where their paths begin, with the routes that they have."""
 
 
-def create_app(settings: Settings) -> Door:
-    """The service with these settings, as the ASGI application that uvicorn calls."""
+def create_app(settings: Settings, board: Board | None = None) -> Door:
+    """The service with these settings, as the ASGI application that uvicorn calls.
+
+    Args:
+        settings: Every knob.
+        board: What this worker shares with others; None where it has none.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         with ExitStack() as stack:
             metrics = Metrics(CollectorRegistry())
-            registry = Registry(settings, metrics)
-            registry.load()
+            registry = Registry(settings)
+            lifecycle = Lifecycle(settings, metrics, registry, board or Board())
+            control = Control(lifecycle)
+            await lifecycle.start()
+            control.start()
             microscope = stack.enter_context(closing(Microscope())) if settings.inside else None
-            shared = Shared(settings, metrics, registry, microscope)
+            shared = Shared(settings, metrics, registry, control, microscope)
             stack.enter_context(draining(shared))
             stack.enter_context(Watchdog(registry, settings.hang_s))
             gc.freeze()  # what is loaded stays: the collector need not look at it again
             yield {"shared": shared}
-            await registry.close()
+            control.close()
+            await lifecycle.close()
 
     api = FastAPI(
         title="Convolve",
@@ -51,7 +64,7 @@ def create_app(settings: Settings) -> Door:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (*DIALECTS, operations.router):
+    for router in (*DIALECTS, operations.router, admin.router):
         api.include_router(router)
     if settings.inside:
         api.include_router(inside.router)
@@ -59,6 +72,7 @@ def create_app(settings: Settings) -> Door:
     operations.mount_files(api)
     page.mount_files(api)
     api.add_exception_handler(ServiceError, on_service_error)
+    api.add_exception_handler(RequestValidationError, on_validation_error)
     api.add_exception_handler(HTTPException, on_http_error)
     return Door(api, [route for router in DIALECTS for route in router.routes if isinstance(route, HotRoute)])
 
@@ -67,6 +81,13 @@ async def on_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)  # noqa: S101 - registered for nothing else
     count_refusal(request, error)
     return problems.respond(error)
+
+
+async def on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return problems.plain(400, f"{where} is not understood", expected=first["msg"], found=ascii(first["input"])[:80])
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

@@ -209,6 +209,7 @@ class Batcher:
         if error is None:
             self.hand_out(batch, computing.result())
         else:
+            self.metrics.failures.inc()
             logger.error("the network failed on a batch of %d", len(batch), exc_info=error)
             for part in batch:
                 if not part.caller.future.done():

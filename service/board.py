@@ -1,4 +1,4 @@
-"""What the workers of one server share: a slot for each, and how many callers each has."""
+"""What the workers of one server share: a slot for each, how many callers it has, and what it serves."""
 
 import fcntl
 import itertools
@@ -9,19 +9,30 @@ from typing import IO
 SLOTS = 1024
 """Workers that there can be, at most."""
 NOBODY = -1
+"""In a slot that nobody has taken yet."""
+GONE = 2**62
+"""In the slot of a worker that has ended."""
 
 
 class Board:
-    """A number for each worker, in memory that all of them see. Made before they are forked."""
+    """A few numbers for each worker, in memory that all of them see. Made before they are forked.
+
+    Each worker writes its own numbers only, so that nobody needs a lock.
+    """
 
     def __init__(self) -> None:
-        self.numbers = memoryview(mmap.mmap(-1, SLOTS * 8)).cast("q")
-        self.numbers[:] = memoryview(NOBODY.to_bytes(8, "little", signed=True) * SLOTS).cast("q")
-        self.slot = 0
+        self.callers, self.asked, self.applied, self.digests = (column() for _ in range(4))
+        self.take(0)  # as long as nobody else says otherwise, there is one worker
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the worker that does what one of them has to do."""
+        return self.slot == 0
 
     def take(self, slot: int) -> None:
         """From now on, this process writes into `slot`."""
         self.slot = slot
+        self.applied[slot] = 0  # from now on, others wait for it
 
     def publish(self, callers: int) -> bool:
         """Tell the others how many callers this worker has.
@@ -29,13 +40,56 @@ class Board:
         Returns:
             Whether another worker has fewer.
         """
-        self.numbers[self.slot] = callers
-        for other in self.numbers:
+        self.callers[self.slot] = callers
+        for other in self.callers:
             if other == NOBODY:  # slots fill up from the first
                 return False
             if other < callers:
                 return True
         return False
+
+    def ask(self) -> int:
+        """Ask every worker, this one too, to look at the store.
+
+        Returns:
+            What `total` is now; a worker that has applied as much has done so.
+        """
+        self.asked[self.slot] = max(self.asked[self.slot], 0) + 1
+        return self.total
+
+    @property
+    def total(self) -> int:
+        """How often a look at the store was asked for, by anyone."""
+        return sum(number for number in self.asked[: self.taken] if number > 0)
+
+    @property
+    def taken(self) -> int:
+        """How many slots are taken, or were."""
+        return next((slot for slot, number in enumerate(self.applied) if number == NOBODY), SLOTS)
+
+    def apply(self, total: int, digest: int) -> None:
+        """Tell the others what this worker has applied, and what serves now."""
+        self.digests[self.slot] = digest
+        self.applied[self.slot] = total
+
+    def leave(self) -> None:
+        """Nobody needs to wait for this worker any more."""
+        self.applied[self.slot] = GONE
+
+    def everywhere(self, total: int) -> bool:
+        """Whether all workers have applied so much, and the same serves in each."""
+        digest = self.digests[self.slot]
+        return all(
+            self.applied[slot] == GONE or (self.applied[slot] >= total and self.digests[slot] == digest)
+            for slot in range(self.taken)
+        )
+
+
+def column() -> memoryview:
+    """A number for each slot, in memory that survives a fork."""
+    numbers = memoryview(mmap.mmap(-1, SLOTS * 8)).cast("q")
+    numbers[:] = memoryview(NOBODY.to_bytes(8, "little", signed=True) * SLOTS).cast("q")
+    return numbers
 
 
 def claim(folder: Path) -> tuple[int, IO[str]]:

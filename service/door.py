@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service import problems
 from service.errors import ServiceError
-from service.registry import Serving
+from service.serving import Serving
 from service.state import Shared
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,8 @@ class Door:
         self.numbers = itertools.count()
         self.prefix = secrets.token_hex(8).encode()
         self.patterns = [route for route in hot if "{" in route.path]
-        self.counted: dict[tuple[str, int, Serving | None], tuple[Counter, Histogram]] = {}
+        self.counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        """What answers without a version are counted in, by route and status."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -154,19 +155,20 @@ class Door:
 
     def count(self, shared: Shared, scope: Scope, status: int, seconds: float) -> None:
         """Add the answer to its series; their number is bounded by our routes and what is loaded."""
-        serving: Serving | None = scope["state"].get("serving")
+        # Taken away: an idle connection keeps its last request, and that would keep a version that was unloaded.
+        serving: Serving | None = scope["state"].pop("serving", None)
+        counted = self.counted if serving is None else serving.counted
         template: str | None = getattr(scope.get("route"), "path_format", None)
         route = template or scope["root_path"] or "unknown"
-        key = (route, status, serving)
-        if key not in self.counted:
+        if (route, status) not in counted:
             model, version = ("", "")
             if serving is not None:
                 model, version = serving.manifest.name, str(serving.manifest.version)
-            self.counted[key] = (
+            counted[route, status] = (
                 shared.metrics.requests.labels(route, status, model, version),
                 shared.metrics.request_seconds.labels(route, model, version),
             )
-        requests, request_seconds = self.counted[key]
+        requests, request_seconds = counted[route, status]
         requests.inc()
         request_seconds.observe(seconds)
 

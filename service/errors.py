@@ -17,15 +17,23 @@ ServiceError
 │   │   └── TooManyPictures     pictures in one call
 │   ├── UnknownModel        no such model
 │   │   └── UnknownVersion  no such version of it
-│   └── AdminClosed         what it asks for is closed on this server
+│   ├── AdminClosed         what it asks for is closed on this server
+│   ├── WrongToken          what it asks for needs a token, and this is none
+│   └── Conflict            not in the present state
+│       ├── ReadOnlyStore   the folder with the models can not be written
+│       ├── VersionRefused  a version that does not keep its promises
+│       └── NothingBefore   there is nothing to go back to
 ├── Overload                we can not, right now
 │   ├── QueueFull           too much is waiting
 │   ├── Draining            the server is going down
 │   ├── NotReady            no version serves yet
-│   └── DeadlineExceeded    the answer would come too late
+│   ├── DeadlineExceeded    the answer would come too late
+│   └── NotEverywhere       done, but a worker has not followed yet
 ├── ModelError              a folder under models/ that can not serve
 │   ├── BadManifest         manifest.json does not keep the contract
-│   └── BadVersion          its files do not
+│   ├── BadVersion          its files do not
+│   └── BadPolicy           policy.json does not
+├── StoreFull               no room for what should be written
 └── EngineError             the network failed while computing
 """
 
@@ -138,6 +146,26 @@ class AdminClosed(CallerError):
     """What it asks for is closed on this server."""
 
 
+class WrongToken(CallerError):
+    """What it asks for needs a token, and this is none."""
+
+
+class Conflict(CallerError):
+    """Not in the present state."""
+
+
+class ReadOnlyStore(Conflict):
+    """The folder with the models can not be written."""
+
+
+class VersionRefused(Conflict):
+    """A version that does not keep its promises."""
+
+
+class NothingBefore(Conflict):
+    """There is nothing to go back to."""
+
+
 class Overload(ServiceError):
     """We can not, right now; `retry_after_s` says when to come back.
 
@@ -168,8 +196,17 @@ class DeadlineExceeded(Overload):
     """The answer would come too late."""
 
 
+class NotEverywhere(Overload):
+    """Done, but a worker has not followed yet."""
+
+
 class ModelError(ServiceError):
     """A folder under models/ that can not serve."""
+
+    @property
+    def reason(self) -> str:
+        """Why, without the folder's place on this machine, which is nobody's business."""
+        return type(self).__name__ + ": " + "; ".join(filter(None, (self.expected, self.found)))
 
 
 class BadManifest(ModelError):
@@ -178,6 +215,14 @@ class BadManifest(ModelError):
 
 class BadVersion(ModelError):
     """The files of a version do not keep the contract."""
+
+
+class BadPolicy(ModelError):
+    """A model's policy.json does not keep the contract."""
+
+
+class StoreFull(ServiceError):
+    """No room for what should be written."""
 
 
 class EngineError(ServiceError):

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from service import __version__, pictures, tensors
 from service.errors import BadBody, WrongShape
 from service.manifest import Manifest
-from service.registry import Serving, State
+from service.registry import State
 from service.road import Source, check_count, prepare_all
+from service.serving import Serving
 
 SERVER = {
     "name": "convolve",

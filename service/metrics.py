@@ -11,7 +11,9 @@ import platform
 import openvino
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
 
 from service import __version__
 from service.errors import ServiceError
@@ -22,6 +24,7 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable in which the client library expects the folder that workers share."""
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+SHARES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 STAGES = ("prepare", "queue", "compute")
 
 
@@ -34,6 +37,7 @@ class BatchMetrics:
         self.batch_pictures = metrics.batch_pictures.labels(model, version)
         self.queue_pictures = metrics.queue_pictures.labels(model, version)
         self.queue_pictures.set(0)
+        self.failures = metrics.batch_failures.labels(model, version)
 
 
 class VersionMetrics:
@@ -45,6 +49,20 @@ class VersionMetrics:
         self.prepare_seconds = metrics.stage_seconds.labels("prepare", model, version)
         self.predictions = [metrics.predictions.labels(model, version, label) for label in manifest.labels]
         metrics.versions.labels(model, version, engine, precision).set(1)
+
+
+class TrialMetrics:
+    """What a version on trial counts, and the stable one while it is compared."""
+
+    def __init__(self, metrics: "Metrics", candidate: Manifest, stable: int) -> None:
+        model = candidate.name
+        self.confidence = {
+            version: metrics.confidence.labels(model, str(version)) for version in (candidate.version, stable)
+        }
+        self.agreed, self.differed, self.dropped = (
+            metrics.compared.labels(model, str(candidate.version), outcome)
+            for outcome in ("agreed", "differed", "dropped")
+        )
 
 
 class Metrics:
@@ -114,6 +132,45 @@ class Metrics:
             multiprocess_mode="max",
             registry=registry,
         )
+        self.batch_failures = Counter(
+            "convolve_batch_failures",
+            "Batches on which the network failed.",
+            ("model", "version"),
+            registry=registry,
+        )
+        self.states = Gauge(
+            "convolve_model_versions",
+            "Versions in each state: serving, refused, available.",
+            ("model", "state"),
+            multiprocess_mode="max",
+            registry=registry,
+        )
+        self.loads = Counter(
+            "convolve_model_loads",
+            "Versions that a worker has loaded, refused or unloaded.",
+            ("model", "outcome"),
+            registry=registry,
+        )
+        self.policy_valid = Gauge(
+            "convolve_policy_valid",
+            "1 where a model's policy.json can be read, or is not there.",
+            ("model",),
+            multiprocess_mode="min",
+            registry=registry,
+        )
+        self.confidence = Histogram(
+            "convolve_confidence",
+            "Probability of the class found: of the version on trial and of the stable one, while there is a trial.",
+            ("model", "version"),
+            buckets=SHARES,
+            registry=registry,
+        )
+        self.compared = Counter(
+            "convolve_compared",
+            "Pictures of a version on trial that were compared with the stable one: agreed, differed, dropped as busy.",
+            ("model", "version", "outcome"),
+            registry=registry,
+        )
         self.build = Gauge(
             "convolve_build_info",
             "1, with the versions of what is running.",
@@ -122,6 +179,29 @@ class Metrics:
             registry=registry,
         )
         self.build.labels(__version__, platform.python_version(), openvino.__version__).set(1)
+
+    def unload(self, manifest: Manifest, engine: str, precision: str) -> None:
+        """A version serves no longer; requests that it answers still count."""
+        self.versions.labels(manifest.name, str(manifest.version), engine, precision).set(0)
+
+    def forget(self, manifest: Manifest) -> None:
+        """Let go of the series of a version that answers nobody any more.
+
+        With several workers they stay, at their last count: the library can not take them out of the files.
+        """
+        if FOLDER in os.environ:
+            return
+        for series in (each for each in vars(self).values() if isinstance(each, MetricWrapperBase)):
+            if {"model", "version"} <= set(series._labelnames):
+                series.remove_by_labels({"model": manifest.name, "version": str(manifest.version)})
+
+    def numbers(self) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
+        """All series of all workers as numbers, by name and labels."""
+        found: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
+        for family in text_string_to_metric_families(self.page().decode()):
+            for sample in family.samples:
+                found.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
+        return found
 
     def page(self) -> bytes:
         """All series of all workers, in Prometheus' text format."""

@@ -20,8 +20,12 @@ STATUS: dict[type[ServiceError], int] = {
     errors.OpaqueNetwork: 422,
     errors.UnknownModel: 404,
     errors.AdminClosed: 403,
+    errors.WrongToken: 401,
+    errors.Conflict: 409,
+    errors.StoreFull: 507,
     errors.Overload: 503,
     errors.DeadlineExceeded: 504,
+    errors.NotEverywhere: 504,
 }
 """Status of each class of error; a class that is not listed has that of its base."""
 
@@ -65,6 +69,8 @@ def respond_tersely(error: ServiceError) -> Response:
 def headers_of(error: ServiceError) -> dict[str, str]:
     """When to come back, and whether the connection lives on."""
     headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Overload) else {}
+    if isinstance(error, errors.WrongToken):
+        headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.TooLarge | errors.SlowBody):
         headers["Connection"] = "close"  # the rest of the body is not read
     return headers

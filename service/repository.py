@@ -1,6 +1,7 @@
 """What lies under models/: which versions there are, and whether they are whole."""
 
 import re
+from itertools import islice
 from pathlib import Path
 
 from service.errors import BadVersion
@@ -8,6 +9,9 @@ from service.manifest import Manifest, digest
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a model may be called; everything else under models/ is not a model."""
+
+MAX_FILES = 10_000
+"""Files of a version that are looked at, at most."""
 
 
 class Repository:
@@ -18,15 +22,23 @@ class Repository:
 
     def names(self) -> list[str]:
         """Names of the models that have at least one version, in order."""
-        if not self.root.is_dir():
-            return []
-        names = (path.name for path in self.root.iterdir() if path.is_dir() and NAME.fullmatch(path.name))
+        names = (path.name for path in folders(self.root) if NAME.fullmatch(path.name))
         return sorted(name for name in names if self.versions(name))
 
     def versions(self, name: str) -> list[int]:
         """Versions of a model, oldest first. They compare as numbers: 10 comes after 9."""
-        found = (path.name for path in (self.root / name).iterdir() if path.is_dir())
+        if not NAME.fullmatch(name):
+            return []
+        found = (path.name for path in folders(self.root / name))
         return sorted(int(version) for version in found if re.fullmatch(r"[1-9][0-9]{0,8}", version))
+
+    def stamp(self, name: str, version: int) -> int:
+        """A number that changes when a file of a version does, so that a copy that goes on is noticed."""
+        try:
+            files = [(str(path), path.lstat()) for path in islice(self.folder(name, version).rglob("*"), MAX_FILES)]
+        except OSError:
+            return 0
+        return hash(tuple(sorted((path, found.st_size, found.st_mtime_ns) for path, found in files)))
 
     def folder(self, name: str, version: int) -> Path:
         """Where a version lies."""
@@ -40,7 +52,7 @@ class Repository:
             BadVersion: A file is missing, damaged, or a link.
         """
         folder = self.folder(name, version)
-        for path in [folder, *folder.rglob("*")]:
+        for path in [folder.parent, folder, *folder.rglob("*")]:
             if path.is_symlink():
                 raise BadVersion(f"{path} is a link", expected="plain files", found="a symbolic link")
         manifest = Manifest.read(folder)
@@ -64,3 +76,11 @@ class Repository:
             found = digest(path)
             if found != expected:
                 raise BadVersion(f"{path} is damaged", expected=f"SHA-256 {expected}", found=found)
+
+
+def folders(root: Path) -> list[Path]:
+    """Folders in `root`; none where it can not be read."""
+    try:
+        return [path for path in root.iterdir() if path.is_dir()]
+    except OSError:
+        return []

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from service import pictures, tensors
 from service.errors import BadBody, BadQuery, EmptyBody, ServiceError, TooManyPictures
-from service.registry import Serving
+from service.serving import Serving
 from service.state import Shared
 
 Source = bytes | str | list[Any]
@@ -28,7 +28,8 @@ def find(request: Request) -> Serving:
     """
     given = request.scope["path_params"]
     shared: Shared = request.scope["state"]["shared"]
-    serving = shared.registry.get(given["name"], number(given.get("version")), given.get("label"))
+    headers = request.scope["headers"]
+    serving = shared.registry.get(given["name"], number(given.get("version")), given.get("label"), headers)
     request.scope["state"]["serving"] = serving
     return serving
 
@@ -73,7 +74,7 @@ async def prepare(
         try:
             prepared.append(await prepare_one(serving, source, mode))
         except ServiceError as error:
-            prepared.append(error)
+            prepared.append(error.with_traceback(None))  # its frames hold this very list
         if index % YIELD_EVERY == 0:
             await asyncio.sleep(0)
     return prepared

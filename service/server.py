@@ -122,10 +122,10 @@ class Cork:
         self.transport.close()
 
 
-def configure(settings: Settings) -> uvicorn.Config:
-    """The settings in uvicorn's words."""
+def configure(settings: Settings, board: Board) -> uvicorn.Config:
+    """The settings in uvicorn's words, and what the workers share."""
     return uvicorn.Config(
-        partial(create, settings),
+        partial(create, settings, board),
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -150,8 +150,8 @@ def logs(level: str) -> dict[str, Any]:
     return config
 
 
-def create(settings: Settings) -> object:
+def create(settings: Settings, board: Board) -> object:
     """The application."""
     from service.app import create_app
 
-    return create_app(settings)
+    return create_app(settings, board)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
 PREFIX = "CONVOLVE_"
@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     """Processes that answer; 0 is one for each processor core."""
     models: Path = Path("models")
     """Folder with the models: <name>/<version>/."""
+    poll_s: float = Field(1.0, gt=0)
+    """Seconds between two looks at that folder: new versions, changed policies."""
+    apply_s: float = Field(60.0, gt=0)
+    """Seconds that a change by hand waits for all workers, at most."""
+    admin_token: SecretStr | None = Field(None, min_length=16)
+    """Opens what changes the service to whoever sends it: `Authorization: Bearer …`. Without one, that stays closed."""
     default_model: str = "mnist"
     """Model that answers where a call names none."""
     engine: Literal["openvino", "tensorflow"] = "openvino"

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
+from service.control import Control
 from service.errors import Draining, NotReady
 from service.inside import Microscope
 from service.metrics import Metrics
-from service.registry import Registry, Serving
+from service.registry import Registry
+from service.serving import Serving
 from service.settings import Settings
 
 
@@ -17,6 +19,7 @@ class Shared:
     settings: Settings
     metrics: Metrics
     registry: Registry
+    control: Control
     microscope: Microscope | None = None
     """What looks into networks; None where that is switched off."""
     draining: bool = False

@@ -27,13 +27,13 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - preferred, as it is there even 
 
 def serve(settings: Settings) -> None:
     """Answer requests until a signal comes."""
-    config = configure(settings)
+    board = Board()
+    config = configure(settings, board)
     listener = config.bind_socket()
     if settings.processes == 1:
-        Server(config, listener, Board()).run()
+        Server(config, listener, board).run()
         return
     with counting_together():
-        board = Board()
         # uvicorn's manager has no argument for the kind of worker.
         multiprocess.Process = functools.partial(Worker, board)  # type: ignore[misc, assignment]
         import service.app  # noqa: F401 - once, here: the workers are forked, and share it

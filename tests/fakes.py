@@ -1,9 +1,14 @@
 """Small real stand-ins: engines whose answers depend on the pixels, and one that waits until it is told to go on."""
 
+import json
 import threading
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.manifest import Golden, Input, Manifest, digest
 
 
 class Reader:
@@ -61,3 +66,42 @@ def picture(number: int) -> NDArray[np.uint8]:
 def answer_to(number: int) -> NDArray[np.float32]:
     """What `Reader` answers to `picture(number)`."""
     return Reader().predict(picture(number)[None])[0]
+
+
+class Store:
+    """A folder with models whose networks are fakes: version folders that are whole, made in a millisecond."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.engines: dict[str, Reader] = {}
+        """What a version's folder is loaded as, by `<name>/<version>`; others are a `Reader`."""
+        self.loads: list[str] = []
+
+    def add(self, version: int, name: str = "mnist", labels: tuple[str, ...] = tuple("0123456789")) -> Path:
+        """A whole version."""
+        folder = self.root / name / str(version)
+        folder.mkdir(parents=True)
+        (folder / "saved_model.pb").write_text(f"{name} {version}")
+        Manifest(
+            name=name,
+            version=version,
+            created="2026-01-01T00:00:00+00:00",
+            input=Input("image", (28, 28, 1)),
+            labels=labels,
+            parameters=1,
+            accuracy={},
+            golden=(Golden(picture(3).tobytes(), tuple(answer_to(3).tolist())),),
+            files={"saved_model.pb": digest(folder / "saved_model.pb")},
+        ).write(folder)
+        return folder
+
+    def policy(self, text: str | dict[str, Any], name: str = "mnist") -> None:
+        """Write a policy as people do."""
+        path = self.root / name / "policy.json"
+        path.write_text(text if isinstance(text, str) else json.dumps(text))
+
+    def load(self, engine: str, folder: Path, manifest: Manifest, threads: int, precision: str) -> Reader:
+        """In the place of `engines.load`."""
+        key = f"{manifest.name}/{manifest.version}"
+        self.loads.append(key)
+        return self.engines.get(key) or Reader()

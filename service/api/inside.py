@@ -21,7 +21,7 @@ from service.errors import BadQuery
 from service.inside import Microscope
 from service.layers import Layer, Numbers
 from service.pictures import Seen
-from service.registry import Serving
+from service.serving import Serving
 from service.state import Shared
 
 router = APIRouter(tags=["inside"])

@@ -29,6 +29,7 @@ class Query:
 
     model: str | None = None
     version: int | None = None
+    label: str | None = None
     top: int = 3
     prepare: pictures.Mode = "auto"
 
@@ -39,7 +40,7 @@ async def predict(request: Request) -> Response:
     """Probabilities of every class for one picture, or for each of many."""
     shared: Shared = request.scope["state"]["shared"]
     query = parse_query(request.scope["query_string"])
-    serving = shared.registry.get(query.model, query.version)
+    serving = shared.registry.get(query.model, query.version, query.label, request.scope["headers"])
     request.scope["state"]["serving"] = serving
     body = await bodies.read(request, shared.settings)
     started = time.perf_counter()
@@ -83,6 +84,7 @@ def parse_query(text: bytes) -> Query:
     return Query(
         model=given.get("model"),
         version=number("version", given["version"]) if "version" in given else None,
+        label=given.get("label"),
         top=number("top", given.get("top", "3")),
         prepare=cast(pictures.Mode, prepare),
     )

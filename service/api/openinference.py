@@ -16,11 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import bodies, inference, pictures, road, tensors
+from service.access import authorise
 from service.api.dialects import InferRequest, InferResponse, asked_in_json, name_in_path
 from service.door import Answer, TerseRoute
-from service.errors import AdminClosed, BadBody, Overload
+from service.errors import BadBody, Overload
 from service.inference import Question, Tensor, Wanted
-from service.registry import Serving
+from service.serving import Serving
 from service.state import Shared
 
 ROUTES = "POST /v2/models/NAME[/versions/V]/infer, GET /v2/models/NAME[/versions/V][/ready], GET /v2/health/ready"
@@ -226,7 +227,16 @@ async def repository(request: Request) -> Response:
 
 
 @router.post("/v2/repository/models/{name:name}/load", **name_in_path())
+async def load(request: Request) -> Response:
+    """Look at the model's folder at once, and bring it back if it was unloaded."""
+    await authorise(request)
+    await request.scope["state"]["shared"].control.load(request.scope["path_params"]["name"])
+    return Answer({})
+
+
 @router.post("/v2/repository/models/{name:name}/unload", **name_in_path())
-async def change(request: Request) -> Response:
-    """Load or unload a model: closed on this server."""
-    raise AdminClosed("models can not be loaded or unloaded from outside", fix="restart the server on another folder")
+async def unload(request: Request) -> Response:
+    """Take all versions of the model out of service. What is in flight is answered."""
+    await authorise(request)
+    await request.scope["state"]["shared"].control.unload(request.scope["path_params"]["name"])
+    return Answer({})

@@ -1,5 +1,6 @@
 """Routes for those who run the service: models, health, metrics and the documentation."""
 
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated
 
@@ -8,8 +9,9 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from service.api.schemas import Model, Models, Problem
+from service.api.schemas import History, HistoryEvent, Model, ModelDetails, Models, Problem, TrialState
 from service.metrics import CONTENT_TYPE
+from service.policy import Policy
 from service.registry import Registry, State
 from service.state import Shared
 
@@ -28,6 +30,39 @@ SharedDep = Annotated[Shared, Depends(get_shared)]
 def list_models(shared: SharedDep) -> Models:
     """Every version in the store: which serve, which were refused and why."""
     return Models(models=[show(shared.registry, state) for state in shared.registry.states()])
+
+
+@router.get("/models/{name}", tags=["models"], response_model_exclude_none=True, responses={404: {"model": Problem}})
+async def show_model(name: str, shared: SharedDep) -> ModelDetails:
+    """One model: its versions, their labels, and the policy in force."""
+    return await describe(shared, name)
+
+
+@router.get("/models/{name}/history", tags=["models"], responses={404: {"model": Problem}})
+async def show_history(name: str, shared: SharedDep) -> History:
+    """What happened to a model: versions loaded, refused, tried out, promoted, taken back."""
+    events = await shared.control.events(name)
+    return History(events=[HistoryEvent(**asdict(event)) for event in events])
+
+
+async def describe(shared: Shared, name: str) -> ModelDetails:
+    """One model as it is now. Errors as in `Control.find`."""
+    await shared.control.find(name)
+    registry = shared.registry
+    model = registry.models.get(name)
+    trial = model.trial if model else None
+    bad_policy = registry.bad_policies.get(name)
+    return ModelDetails(
+        name=name,
+        version=model.default.manifest.version if model else None,
+        labels=dict(model.labels) if model else {},
+        trial=TrialState(mode=trial.mode, version=trial.candidate.manifest.version, share=trial.plan.share)
+        if trial
+        else None,
+        policy=registry.policies.get(name, Policy()),
+        policy_refused=bad_policy.reason if bad_policy else None,
+        versions=[show(registry, state) for state in registry.states(name)],
+    )
 
 
 def show(registry: Registry, found: State) -> Model:

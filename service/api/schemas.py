@@ -1,8 +1,10 @@
 """What the OpenAPI document says of our own routes. Describes; nothing is checked against it while serving."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from service.policy import Policy
 
 
 class Guess(BaseModel):
@@ -61,6 +63,56 @@ class Model(BaseModel):
     precision: str | None = None
 
 
+class TrialState(BaseModel):
+    """A version that is tried out beside the one that answers."""
+
+    mode: str = Field(description="`canary` answers a share of the callers, `shadow` is compared only.")
+    version: int
+    share: float
+
+
+class ModelDetails(BaseModel):
+    """A model, with what its policy says."""
+
+    name: str
+    version: int | None = Field(None, description="The one that answers where a call names none.")
+    labels: dict[str, int] = Field({}, description="Names of versions that serve.")
+    trial: TrialState | None = None
+    policy: Policy
+    policy_refused: str | None = Field(None, description="Why policy.json is not in force, but the one before.")
+    versions: list[Model]
+
+
+class HistoryEvent(BaseModel):
+    """One step in a model's life."""
+
+    time: str
+    event: str
+    version: int | None = None
+    reason: str
+
+
+class History(BaseModel):
+    """The latest events, oldest first."""
+
+    events: list[HistoryEvent]
+
+
+class Target(BaseModel):
+    """Which version to promote: by number or by label."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int | None = Field(None, strict=True, ge=1, le=999_999_999)
+    label: str | None = Field(None, min_length=1, max_length=64)
+
+    @model_validator(mode="after")
+    def names_one(self) -> Self:
+        if (self.version is None) == (self.label is None):
+            raise ValueError("either a version or a label")
+        return self
+
+
 class Models(BaseModel):
     """All versions in the store."""
 
@@ -86,6 +138,12 @@ PARAMETERS = [
         "schema": {"type": "string"},
     },
     {"name": "version", "in": "query", "description": "Default: the one that serves.", "schema": {"type": "integer"}},
+    {
+        "name": "label",
+        "in": "query",
+        "description": "A version by its label, such as `stable`.",
+        "schema": {"type": "string"},
+    },
     {
         "name": "top",
         "in": "query",

@@ -20,8 +20,9 @@ from service import bodies, road, tensors
 from service.api.dialects import Classes, Examples, Rows, RowsAnswer, asked_in_json, name_in_path
 from service.door import Answer, TerseRoute
 from service.errors import BadBody, EmptyBody
-from service.registry import Serving, State
+from service.registry import State
 from service.road import Source
+from service.serving import Serving
 from service.state import Shared
 
 ROUTES = (

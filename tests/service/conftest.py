@@ -15,6 +15,7 @@ from service import engines
 from service.app import create_app
 from service.engines import Engine
 from service.settings import Settings
+from tests.fakes import Store
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -27,6 +28,15 @@ def png(pixels: NDArray[Any], **options: Any) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels.squeeze()).save(file, "PNG", **options)
     return file.getvalue()
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store whose networks are fakes, with nothing in it."""
+    store = Store(tmp_path / "models")
+    store.root.mkdir()
+    monkeypatch.setattr(engines, "load", store.load)
+    return store
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +62,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         def start(engine: Engine | None = None, **settings: Any) -> TestClient:
             if engine is not None:
                 monkeypatch.setattr(engines, "load", lambda *_: engine)
-                monkeypatch.setattr("service.registry.prove", lambda *_: None)
+                monkeypatch.setattr("service.serving.prove", lambda *_: None)
             app = create_app(Settings(**{"models": ROOT / "models", **settings}))
             return stack.enter_context(TestClient(app, raise_server_exceptions=False))
 

@@ -1,0 +1,85 @@
+"""Routes that change what serves. Closed without a token; an answer means that every worker has followed."""
+
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import BaseModel, ValidationError
+
+from service import bodies
+from service.access import authorise
+from service.api.operations import SharedDep, describe
+from service.api.schemas import ModelDetails, Problem, Target
+from service.errors import BadBody
+from service.state import Shared
+
+router = APIRouter(
+    tags=["admin"],
+    dependencies=[Depends(authorise)],
+    responses={status: {"model": Problem} for status in (401, 403, 404, 409, 504)},
+)
+
+Version = Annotated[int, Path(ge=1, le=999_999_999)]
+Body = TypeVar("Body", bound=BaseModel)
+
+
+@router.post("/models/{name}/load", response_model_exclude_none=True)
+async def load_model(name: str, shared: SharedDep) -> ModelDetails:
+    """Look at the model's folder at once; bring the model back if it was unloaded."""
+    await shared.control.load(name)
+    return await describe(shared, name)
+
+
+@router.post("/models/{name}/unload", response_model_exclude_none=True)
+async def unload_model(name: str, shared: SharedDep) -> ModelDetails:
+    """Take all versions out of service. What is in flight is answered."""
+    await shared.control.unload(name)
+    return await describe(shared, name)
+
+
+@router.post("/models/{name}/versions/{version}/load", response_model_exclude_none=True)
+async def load_version(name: str, version: Version, shared: SharedDep) -> ModelDetails:
+    """Load a version that the policy does not name."""
+    await shared.control.load(name, version)
+    return await describe(shared, name)
+
+
+@router.post("/models/{name}/versions/{version}/unload", response_model_exclude_none=True)
+async def unload_version(name: str, version: Version, shared: SharedDep) -> ModelDetails:
+    """Take a version out of service until it is loaded again. What is in flight is answered."""
+    await shared.control.unload(name, version)
+    return await describe(shared, name)
+
+
+@router.post(
+    "/models/{name}/promote",
+    response_model_exclude_none=True,
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": Target.model_json_schema()}}}},
+)
+async def promote(name: str, request: Request, shared: SharedDep) -> ModelDetails:
+    """Let a version answer wherever a call names none. The one before stays loaded, to go back to."""
+    target = await read(request, shared, Target)
+    version = target.version or shared.registry.get(name, label=target.label).manifest.version
+    await shared.control.promote(name, version)
+    return await describe(shared, name)
+
+
+@router.post("/models/{name}/rollback", response_model_exclude_none=True)
+async def rollback(name: str, shared: SharedDep) -> ModelDetails:
+    """Take back the version on trial; without a trial, the one that answers: the one before answers again."""
+    await shared.control.rollback(name)
+    return await describe(shared, name)
+
+
+async def read(request: Request, shared: Shared, form: type[Body]) -> Body:
+    """A small JSON body.
+
+    Raises:
+        BadBody: Another form.
+        Otherwise as `bodies.read`.
+    """
+    try:
+        return form.model_validate_json(await bodies.read(request, shared.settings))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise BadBody(f"{where} is not understood", expected=first["msg"], found=ascii(first["input"])[:80]) from None

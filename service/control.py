@@ -1,0 +1,267 @@
+"""What people ask of a model's life, and what a trial decides: the policy is changed, and every worker follows.
+
+An answer means that it is done everywhere.
+"""
+
+import asyncio
+import errno
+import logging
+import time
+from collections.abc import Callable
+
+from service import policy
+from service.errors import (
+    ModelError,
+    NotEverywhere,
+    NothingBefore,
+    ReadOnlyStore,
+    ServiceError,
+    StoreFull,
+    UnknownVersion,
+    VersionRefused,
+)
+from service.history import Event
+from service.lifecycle import Lifecycle
+from service.policy import PREVIOUS, Policy
+from service.registry import Registry
+from service.trial import Began
+from service.verdict import Numbers, Verdict, judge
+
+logger = logging.getLogger(__name__)
+
+WAIT_S = 0.01
+"""Between two looks whether every worker has followed."""
+READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+class Control:
+    """Changes what serves, in all workers.
+
+    Args:
+        lifecycle: What follows the store in this worker.
+    """
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self.lifecycle = lifecycle
+        self.registry: Registry = lifecycle.registry
+        self.settings = lifecycle.settings
+        self.board = lifecycle.board
+        self.deciding: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Decide about trials. Of several workers, one does."""
+        if self.board.first:
+            self.deciding = asyncio.create_task(self.decide())
+
+    def close(self) -> None:
+        if self.deciding is not None:
+            self.deciding.cancel()
+
+    async def load(self, name: str, version: int | None = None) -> None:
+        """Look at a model's folder at once; with a version, load that one although its policy may not name it.
+
+        Raises:
+            UnknownModel: No such model, or no such version of it.
+            VersionRefused: It does not keep its promises; nothing has changed.
+            ReadOnlyStore, StoreFull: The policy can not be written.
+            NotEverywhere: Done, but a worker has not followed in time.
+        """
+        await self.find(name, version)
+        if version is not None:
+            await self.try_out(name, version)
+        if version is not None or not self.registry.policies.get(name, Policy()).serve:
+            await self.change(name, lambda old: old.loaded(version))
+        else:
+            await self.spread()
+        if name not in self.registry.models:
+            raise self.nothing_serves(name)
+
+    def nothing_serves(self, name: str) -> VersionRefused:
+        reasons = [error.reason for (model, _), error in self.registry.refused.items() if model == name]
+        return VersionRefused(
+            "no version of this model can serve",
+            expected="one that keeps its promises, and that the policy wants",
+            found="; ".join(reasons[:3]) or "a policy that wants none of them",
+            fix="see GET /models",
+        )
+
+    async def unload(self, name: str, version: int | None = None) -> None:
+        """Take a version, or a whole model, out of service until it is loaded again; what is in flight is answered.
+
+        Raises: As `load`.
+        """
+        await self.find(name, version)
+        await self.change(name, lambda old: old.unloaded(version))
+
+    async def promote(self, name: str, version: int, reason: str = "by hand") -> None:
+        """Let a version answer wherever a call names none. The one before stays loaded. Raises as `load`."""
+        await self.find(name, version)
+        await self.try_out(name, version)
+        before = self.answering(name)
+        await self.change(name, lambda old: old.promoted(version, before))
+        await self.tell(name, "promoted", version, reason)
+
+    async def rollback(self, name: str, reason: str = "by hand") -> int:
+        """Take back the version that is on trial; without a trial, the one that answers.
+
+        Returns:
+            The version that was taken back.
+
+        Raises:
+            NothingBefore: There is no trial, and no version that answered before.
+            Otherwise as `load`.
+        """
+        version = self.going_back_from(name)
+        await self.change(name, lambda old: old.taken_back(version))
+        await self.tell(name, "taken back", version, reason)
+        return version
+
+    # Whoever holds a version while it waits would wait for itself: these give its number only.
+
+    def answering(self, name: str) -> int | None:
+        """The version that answers where a call names none."""
+        model = self.registry.models.get(name)
+        return model.default.manifest.version if model else None
+
+    def going_back_from(self, name: str) -> int:
+        """The version that is taken back next."""
+        model = self.registry.models.get(name)
+        if model is None:
+            raise self.registry.unknown(name)
+        if model.trial is not None:
+            return model.trial.candidate.manifest.version
+        if PREVIOUS not in model.labels:
+            raise NothingBefore(
+                "there is nothing to go back to",
+                expected="a version on trial, or the label `previous`",
+                found=", ".join(sorted(model.labels)) or "no labels",
+                fix="promote the version that should answer",
+            )
+        return model.default.manifest.version
+
+    async def events(self, name: str) -> list[Event]:
+        """The latest events of a model, oldest first."""
+        await self.find(name)
+        return await self.lifecycle.in_thread(lambda: self.lifecycle.history.read(name))
+
+    async def tell(self, name: str, event: str, version: int, reason: str) -> None:
+        """Put a step on record."""
+        await self.lifecycle.in_thread(lambda: self.lifecycle.history.add(name, event, version, reason))
+
+    async def find(self, name: str, version: int | None = None) -> None:
+        """See that a model, or a version, is there.
+
+        Raises:
+            UnknownModel, UnknownVersion: It is not.
+        """
+        model = self.registry.models.get(name)
+        there = await self.lifecycle.in_thread(lambda: self.lifecycle.repository.versions(name))
+        versions = {*there, *(model.versions if model else ())}
+        if not versions:
+            raise self.registry.unknown(name)
+        if version is not None and version not in versions:
+            raise UnknownVersion(
+                "no such version",
+                expected=f"one of: {', '.join(map(str, sorted(versions)))}",
+                found=str(version)[:40],
+                fix="see GET /models",
+            )
+
+    async def try_out(self, name: str, version: int) -> None:
+        """Load a version aside, so that a policy that names it can be kept.
+
+        Raises:
+            VersionRefused: It does not keep its promises.
+        """
+        try:
+            await self.lifecycle.put_aside(name, version)
+        except ModelError as error:
+            raise refused(error) from error
+
+    async def change(self, name: str, edit: Callable[[Policy], Policy]) -> None:
+        """Edit a model's policy, and see that every worker has followed.
+
+        Raises:
+            ReadOnlyStore, StoreFull: It can not be written.
+            NotEverywhere: A worker has not followed in time.
+        """
+        try:
+            await self.lifecycle.in_thread(lambda: policy.change(self.settings.models / name, edit))
+        except ModelError as error:
+            raise refused(error) from error
+        except OSError as error:
+            raise unwritable(error) from error
+        await self.spread()
+
+    async def spread(self) -> None:
+        """See that every worker has looked at the store, and serves the same.
+
+        Raises:
+            NotEverywhere: It takes too long.
+        """
+        asked = self.board.ask()
+        await self.lifecycle.refresh()
+        end = time.monotonic() + self.settings.apply_s
+        while not self.board.everywhere(asked):
+            if time.monotonic() > end:
+                raise NotEverywhere(
+                    "the change is written, but a worker has not followed yet",
+                    expected=f"every worker within {self.settings.apply_s:g} s (apply_s)",
+                    fix="see GET /models and the log, and ask again",
+                )
+            await asyncio.sleep(WAIT_S)
+
+    async def decide(self) -> None:
+        """Look at the numbers of every trial, again and again."""
+        while True:
+            await asyncio.sleep(self.settings.poll_s)
+            try:
+                for name in list(self.registry.models):
+                    if (judged := await self.judge(name)) is not None:
+                        await self.carry_out(name, *judged)
+            except Exception:
+                logger.exception("no decision about the trials; the next try comes in %g s", self.settings.poll_s)
+
+    async def judge(self, name: str) -> tuple[int, Verdict] | None:
+        """The version on trial, and what the numbers of all workers say of it since the trial began."""
+        model = self.registry.models.get(name)
+        trial = model and model.trial
+        if not trial or (trial.plan.promote is None and trial.plan.rollback is None):
+            return None
+        series = await self.lifecycle.in_thread(self.lifecycle.metrics.numbers)
+        candidate, stable = (
+            Numbers.of(series, name, each.manifest.version) for each in (trial.candidate, trial.stable)
+        )
+        if trial.began is None:
+            trial.began = Began(time.monotonic(), candidate, stable)
+        began = trial.began
+        seconds = time.monotonic() - began.at
+        verdict = judge(trial.plan, candidate - began.candidate, stable - began.stable, seconds)
+        return verdict and (trial.candidate.manifest.version, verdict)
+
+    async def carry_out(self, name: str, version: int, verdict: Verdict) -> None:
+        """Promote the version on trial, or take it back."""
+        try:
+            if verdict.outcome == "promoted":
+                await self.promote(name, version, verdict.reason)
+            else:
+                await self.rollback(name, verdict.reason)
+        except ServiceError as error:
+            logger.error("%s %d should be %s (%s), but: %s", name, version, verdict.outcome, verdict.reason, error)
+
+
+def refused(error: ModelError) -> VersionRefused:
+    """What a caller gets to know of it; the folder's place on this machine is nobody's business."""
+    return VersionRefused("this can not serve", expected=error.expected, found=error.reason, fix="see GET /models")
+
+
+def unwritable(error: OSError) -> ServiceError:
+    if error.errno in READ_ONLY:
+        return ReadOnlyStore(
+            "the folder with the models can not be written",
+            expected="a store that this server may write",
+            found="a read-only one",
+            fix="change policy.json where the store comes from: it is noticed within a second",
+        )
+    logger.error("the policy can not be written: %s", error)
+    return StoreFull("the policy can not be written")

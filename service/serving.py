@@ -1,0 +1,163 @@
+"""One version that answers: its network, loaded and tried, with a queue of its own before it."""
+
+import asyncio
+import contextlib
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Counter, Histogram
+
+from service import engines, pictures
+from service.batcher import Batcher
+from service.engines import Engine
+from service.errors import BadVersion
+from service.manifest import Manifest
+from service.metrics import Metrics, VersionMetrics
+from service.repository import Repository
+from service.settings import Settings
+
+INLINE_S = 0.002
+"""A network that answers one picture within this many seconds computes on the event loop itself."""
+INLINE_PIXELS = 128 * 128
+"""A picture up to this size is prepared on the event loop itself: a thread would cost more."""
+TOLERANCE = {"f32": 1e-3, "bf16": 0.1, "int8": 0.25}
+"""How far an answer to a golden input may be from the recorded one, on whatever processor this is."""
+
+Watch = Callable[["Serving", NDArray[np.uint8], NDArray[np.float32]], None]
+"""Is told who answered, which pictures, and what."""
+
+
+class Tried(NamedTuple):
+    """A network that has kept its manifest's promises on this machine."""
+
+    manifest: Manifest
+    engine: Engine
+    seconds: float
+    """For one picture."""
+
+
+class Serving:
+    """One version that answers.
+
+    It has no end of its own: a request that holds it gets its answer, and when the last one has let go of it, so has
+    the memory.
+
+    Args:
+        tried: What it says of itself, and its network.
+        settings: Size of its queue, and more of that kind.
+        metrics: Where it counts.
+        decoders: Threads that prepare large pictures.
+    """
+
+    def __init__(self, tried: Tried, settings: Settings, metrics: Metrics, decoders: ThreadPoolExecutor) -> None:
+        self.manifest = tried.manifest
+        self.engine = tried.engine
+        self.metrics = VersionMetrics(metrics, tried.manifest, tried.engine.name, tried.engine.precision)
+        self.batcher = Batcher(
+            tried.engine,
+            classes=len(tried.manifest.labels),
+            max_batch=settings.max_batch,
+            max_queue=settings.max_queue,
+            deadline_s=settings.deadline_ms / 1000,
+            inline=tried.seconds <= INLINE_S,
+            metrics=self.metrics.batch,
+        )
+        self.decoders = decoders
+        self.max_pixels = settings.max_pixels
+        self.counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        """What the door counts in, by route and status."""
+        # By policy
+        self.float_pixels: Literal["raw", "unit"] = "raw"
+        """What numbers in a type that has fractions are: whole numbers from 0 to 255, or such / 255."""
+        self.watch: Watch | None = None
+
+    async def prepare(self, data: bytes, mode: pictures.Mode) -> NDArray[np.uint8]:
+        """File bytes → the pixels that the network was trained on. Errors as in `pictures`."""
+        image = pictures.open_picture(data, max_pixels=self.max_pixels)
+        if image.width * image.height <= INLINE_PIXELS:
+            return pictures.prepare(image, self.manifest.input, mode=mode)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self.decoders, lambda: pictures.prepare(image, self.manifest.input, mode=mode)
+        )
+
+    async def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities of every picture, counted by class found. Errors as in `Batcher.predict`."""
+        probabilities = await self.batcher.predict(pixels)
+        for best in probabilities.argmax(axis=1).tolist():
+            self.metrics.predictions[best].inc()
+        if self.watch is not None:
+            self.watch(self, pixels, probabilities)
+        return probabilities
+
+    def let_go(self) -> asyncio.Event:
+        """Call this on taking it out of service.
+
+        Returns:
+            Is set when no request holds it any more.
+        """
+        self.watch = None
+        gone = asyncio.Event()
+        weakref.finalize(self, tell, asyncio.get_running_loop(), gone).atexit = False
+        return gone
+
+
+def tell(loop: asyncio.AbstractEventLoop, gone: asyncio.Event) -> None:
+    """Set an event from whatever thread lets go last, which may be after the loop's end."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(gone.set)
+
+
+def load(repository: Repository, name: str, version: int, settings: Settings) -> Tried:
+    """Load a version, let it prove itself, and warm it up.
+
+    Raises:
+        BadManifest: It does not say what it is.
+        BadVersion: It is not what it says.
+    """
+    manifest = repository.open(name, version)
+    engine = engines.load(
+        settings.engine, repository.folder(name, version), manifest, settings.threads_each, settings.precision
+    )
+    prove(engine, manifest)
+    return Tried(manifest, engine, warm_up(engine, manifest, settings.max_batch))
+
+
+def prove(engine: Engine, manifest: Manifest) -> None:
+    """Let a network answer its golden inputs.
+
+    Raises:
+        BadVersion: An answer is another than the recorded one.
+    """
+    for index, golden in enumerate(manifest.golden):
+        pixels = np.frombuffer(golden.pixels, np.uint8).reshape(1, *manifest.input.shape)
+        distance = float(np.abs(engine.predict(pixels)[0] - golden.probabilities).max())
+        tolerance = TOLERANCE[engine.precision]
+        if not distance <= tolerance:
+            raise BadVersion(
+                f"{manifest.name} {manifest.version} answers golden input {index} wrongly",
+                expected=f"probabilities within {tolerance} of the recorded ones",
+                found=f"{distance:.4f} off",
+            )
+
+
+def warm_up(engine: Engine, manifest: Manifest, max_batch: int) -> float:
+    """Let a network see small and large batches once, and measure it.
+
+    Returns:
+        Seconds for one picture, the best of five.
+    """
+    for size in {max_batch, max_batch // 2, max_batch - 1} - {0}:
+        engine.predict(np.zeros((size, *manifest.input.shape), np.uint8))
+    one = np.zeros((1, *manifest.input.shape), np.uint8)
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        engine.predict(one)
+        times.append(time.perf_counter() - started)
+    return min(times)

@@ -1,0 +1,221 @@
+"""What changes the service is closed without a token; with it, an answer means done."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from service import app
+from service.access import authorise
+from service.settings import Settings
+from tests.fakes import Store, picture
+from tests.service.conftest import Start
+from tests.service.test_lifecycle import remove_graph
+
+TOKEN = "a token of 16 letters, or more"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+CHANGES = (
+    "/models/mnist/load",
+    "/models/mnist/unload",
+    "/models/mnist/versions/1/load",
+    "/models/mnist/versions/1/unload",
+    "/models/mnist/promote",
+    "/models/mnist/rollback",
+)
+
+
+@pytest.fixture
+def admin(store: Store, start: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """Versions 1 and 2 in the store; 2 answers. The store is looked at only when asked to."""
+    held: list[str] = []
+    collector = SimpleNamespace(collect=lambda: held.append("a version that left was still held after a second"))
+    monkeypatch.setattr("service.lifecycle.gc", collector)
+    store.add(1)
+    store.add(2)
+    client = start(models=store.root, admin_token=TOKEN, poll_s=3600)
+    client.headers.update(BEARER)
+    yield client
+    assert not held
+
+
+def answering(client: TestClient, **query: Any) -> int:
+    response = client.post("/predict", params=query, json={"image": picture(4).tolist()})
+    assert response.status_code == 200, response.text
+    version: int = response.json()["version"]
+    return version
+
+
+def test_without_a_token_set_changes_are_closed_and_say_how_to_open_them(store: Store, start: Start) -> None:
+    store.add(1)
+    client = start(models=store.root)
+    for path in CHANGES:
+        for headers in ({}, BEARER, {"Authorization": "Bearer None"}, {"Authorization": "Bearer "}):
+            response = client.post(path, headers=headers)
+            assert response.status_code == 403
+            assert "CONVOLVE_ADMIN_TOKEN" in response.json()["fix"]
+
+
+def test_another_token_opens_nothing(store: Store, start: Start) -> None:
+    store.add(1)
+    client = start(models=store.root, admin_token=TOKEN)
+    wrong = [None, "Bearer", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "é"]
+    for path, given in itertools.product(CHANGES, wrong):
+        response = client.post(path, headers={} if given is None else {"Authorization": given.encode()})
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert TOKEN not in response.text
+    assert answering(client) == 1
+
+
+def test_every_route_that_changes_something_asks_for_the_token() -> None:
+    open_posts = {"/predict"}
+    api = app.create_app(Settings()).api
+    for route in api.routes:
+        if isinstance(route, APIRoute) and route.methods & {"POST", "PUT", "PATCH", "DELETE"}:
+            guarded = authorise in [each.call for each in route.dependant.dependencies]
+            assert guarded or route.path in open_posts, route.path
+
+
+def test_a_short_token_is_refused_at_start() -> None:
+    with pytest.raises(ValueError, match="admin_token"):
+        Settings(admin_token="short")
+
+
+def test_the_token_shows_nowhere() -> None:
+    assert TOKEN not in repr(Settings(admin_token=TOKEN))
+
+
+def test_promote_and_roll_back(admin: TestClient, store: Store) -> None:
+    assert answering(admin) == 2
+    details = admin.post("/models/mnist/promote", json={"version": 1}).json()
+    assert (details["version"], details["labels"]) == (1, {"stable": 1, "previous": 2})
+    assert (answering(admin), answering(admin, version=2), answering(admin, label="previous")) == (1, 2, 2)
+    assert admin.post("/models/mnist/rollback").json()["version"] == 2
+    assert answering(admin) == 2
+    response = admin.post("/models/mnist/rollback")
+    assert response.status_code == 409
+    assert response.json()["type"].endswith("nothing-before")
+    events = admin.get("/models/mnist/history").json()["events"]
+    assert [(each["event"], each["version"]) for each in events if each["reason"] == "by hand"] == [
+        ("promoted", 1),
+        ("taken back", 1),
+    ]
+    assert json.loads((store.root / "mnist" / "policy.json").read_text()) == {"labels": {"stable": 2}, "never": [1]}
+
+
+def test_promote_by_label(admin: TestClient, store: Store) -> None:
+    store.policy({"labels": {"good": 1}})
+    admin.post("/models/mnist/load")
+    assert admin.post("/models/mnist/promote", json={"label": "good"}).json()["version"] == 1
+    assert admin.post("/models/mnist/promote", json={"label": "bad"}).status_code == 404
+
+
+def test_load_notices_at_once(admin: TestClient, store: Store) -> None:
+    store.add(3)
+    assert answering(admin) == 2
+    assert admin.post("/models/mnist/load").json()["version"] == 3
+    assert answering(admin) == 3
+
+
+def test_load_and_unload_a_version(admin: TestClient) -> None:
+    details = admin.post("/models/mnist/versions/1/load").json()
+    assert [each["state"] for each in details["versions"]] == ["serving", "serving"]
+    assert answering(admin, version=1) == 1
+    assert answering(admin) == 2
+    admin.post("/models/mnist/versions/1/unload")
+    response = admin.post("/predict?version=1", json={"image": picture(1).tolist()})
+    assert response.status_code == 404
+    assert admin.post("/models/mnist/versions/2/unload").json().get("version") is None
+    assert admin.post("/predict", json={"image": picture(1).tolist()}).status_code == 404
+    assert admin.get("/health/ready").status_code == 503
+    assert admin.post("/models/mnist/versions/2/load").json()["version"] == 2
+    assert admin.get("/health/ready").status_code == 200
+
+
+def test_unload_and_load_a_whole_model(admin: TestClient) -> None:
+    admin.post("/models/mnist/promote", json={"version": 1})
+    assert admin.post("/models/mnist/unload").json().get("version") is None
+    assert admin.get("/health/ready").status_code == 503
+    details = admin.post("/models/mnist/load").json()
+    assert (details["version"], details["labels"]) == (1, {"stable": 1, "previous": 2})
+
+
+def test_a_version_that_does_not_keep_its_promises_is_not_promoted(admin: TestClient, store: Store) -> None:
+    remove_graph(store.add(3))
+    for path, body in (("promote", {"version": 3}), ("versions/3/load", None)):
+        response = admin.post(f"/models/mnist/{path}", json=body)
+        assert response.status_code == 409
+        assert "no such file" in response.json()["found"]
+        assert str(store.root) not in response.text
+    assert answering(admin) == 2
+    assert not (store.root / "mnist" / "policy.json").exists()
+
+
+NOT_THERE: list[tuple[str, Any, int]] = [
+    ("/models/mnist/promote", {"version": 99}, 404),
+    ("/models/mnist/promote", {"version": "1"}, 400),
+    ("/models/mnist/promote", {"version": 1, "label": "x"}, 400),
+    ("/models/mnist/promote", {}, 400),
+    ("/models/mnist/promote", [], 400),
+    ("/models/mnist/promote", None, 400),
+    ("/models/invented/promote", {"version": 1}, 404),
+    ("/models/invented/load", None, 404),
+    ("/models/invented/rollback", None, 404),
+    ("/models/mnist/versions/0/load", None, 400),
+    ("/models/mnist/versions/x/load", None, 400),
+    ("/models/mnist/versions/99/load", None, 404),
+    ("/models/..%2f..%2fetc/load", None, 404),
+    (f"/models/{'a' * 10_000}/load", None, 404),
+    ("/models/mnist%0d%0aX: y/load", None, 404),
+]
+
+
+def test_what_is_not_there_is_a_clear_no(admin: TestClient) -> None:
+    for path, body, status in NOT_THERE:
+        response = admin.post(path, json=body) if body is not None else admin.post(path)
+        assert response.status_code == status, (path, body, response.text)
+        assert response.headers["content-type"] == "application/problem+json"
+    assert answering(admin) == 2
+
+
+@pytest.mark.parametrize(("number", "status"), [(30, 409), (13, 409), (28, 507)])
+def test_a_store_that_can_not_be_written(
+    admin: TestClient, monkeypatch: pytest.MonkeyPatch, number: int, status: int
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr("service.policy.write", broken)
+    assert admin.post("/models/mnist/promote", json={"version": 1}).status_code == status
+    assert answering(admin) == 2
+    assert admin.post("/models/mnist/load").status_code == 200  # writes nothing
+
+
+def test_what_a_trial_is_compared_with_is_not_unloaded(admin: TestClient, store: Store) -> None:
+    store.policy({"labels": {"stable": 1}, "canary": {"version": 2, "share": 0.5}})
+    assert admin.post("/models/mnist/load").json()["trial"] == {"mode": "canary", "version": 2, "share": 0.5}
+    assert admin.post("/models/mnist/versions/1/unload").status_code == 409
+    assert admin.post("/models/mnist/rollback").json()["version"] == 1
+    assert "trial" not in admin.get("/models/mnist").json()
+
+
+def test_a_model_says_what_its_policy_is_and_why_it_is_refused(admin: TestClient, store: Store) -> None:
+    store.policy({"versions": "newest"})
+    assert admin.post("/models/mnist/load").json()["policy_refused"].startswith("BadPolicy")
+    assert admin.post("/models/mnist/promote", json={"version": 1}).status_code == 409
+    assert answering(admin) == 2
+
+
+def test_a_worker_that_does_not_follow_is_said(store: Store, start: Start) -> None:
+    store.add(1)
+    client = start(models=store.root, admin_token=TOKEN, apply_s=0.1)
+    control = client.app_state["shared"].control
+    control.board.applied[1] = 0  # another worker, which has applied nothing yet
+    response = client.post("/models/mnist/load", headers=BEARER)
+    assert response.status_code == 504
+    assert "apply_s" in response.json()["expected"]

@@ -1,0 +1,430 @@
+"""What serves follows the store and its policies, and nothing that goes wrong there takes away what serves."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.board import Board
+from service.errors import DeadlineExceeded, ServiceError, UnknownModel, UnknownVersion
+from service.lifecycle import Lifecycle
+from service.metrics import Metrics
+from service.registry import Registry
+from service.serving import Serving
+from service.settings import Settings
+from tests.fakes import Failing, Gated, Reader, Store, answer_to, picture
+
+
+class Wrong(Reader):
+    """Answers every golden input wrongly."""
+
+    def predict(self, pixels: Any) -> Any:
+        return np.roll(super().predict(pixels), 1, axis=1)
+
+
+class Eleven(Reader):
+    """Eleven classes where the manifest has ten."""
+
+    def predict(self, pixels: Any) -> Any:
+        return np.zeros((len(pixels), 11), np.float32)
+
+
+@asynccontextmanager
+async def running(store: Store, **settings: Any) -> AsyncIterator[Lifecycle]:
+    """A worker that looks at the store only when `refresh` is called."""
+    chosen = Settings(models=store.root, **{"poll_s": 3600, "deadline_ms": 1000, **settings})
+    lifecycle = Lifecycle(chosen, Metrics(CollectorRegistry()), Registry(chosen), Board())
+    await lifecycle.start()
+    try:
+        yield lifecycle
+    finally:
+        await lifecycle.close()
+
+
+def check(store: Store, body: Callable[[Lifecycle], Awaitable[None]], **settings: Any) -> None:
+    async def run() -> None:
+        async with running(store, **settings) as lifecycle:
+            await body(lifecycle)
+
+    asyncio.run(run())
+
+
+def serving(lifecycle: Lifecycle, name: str = "mnist") -> list[int]:
+    """Versions that serve, the default one first."""
+    model = lifecycle.registry.models.get(name)
+    if model is None:
+        return []
+    default = model.default.manifest.version
+    return [default, *sorted(set(model.versions) - {default})]
+
+
+def reason(lifecycle: Lifecycle, version: int) -> str:
+    return lifecycle.registry.refused["mnist", version].reason
+
+
+def test_a_new_version_takes_over_and_the_old_one_goes(store: Store) -> None:
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        assert serving(lifecycle) == [1]
+        store.add(2)
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2]
+        assert [event.event for event in lifecycle.history.read("mnist")] == [
+            *("loaded", "answers"), *("loaded", "answers", "unloaded")
+        ]  # fmt: skip
+        await lifecycle.refresh()
+        assert store.loads == ["mnist/1", "mnist/2"]
+
+    check(store, body)
+
+
+def test_versions_and_labels_of_the_policy_serve(store: Store) -> None:
+    for version in (1, 2, 3):
+        store.add(version)
+    store.policy({"versions": {"latest": 2}, "labels": {"stable": 2, "old": 1, "nowhere": 9}})
+
+    async def body(lifecycle: Lifecycle) -> None:
+        registry = lifecycle.registry
+        assert serving(lifecycle) == [2, 1, 3]
+        assert registry.get(None).manifest.version == 2
+        assert registry.get("mnist", 3).manifest.version == 3
+        assert registry.get("mnist", label="old").manifest.version == 1
+        for wrong in ({"version": 9}, {"label": "nowhere"}, {"label": "invented"}):
+            with pytest.raises(UnknownVersion):
+                registry.get("mnist", **wrong)  # type: ignore[arg-type]
+        with pytest.raises(UnknownModel):
+            registry.get("other")
+        store.policy({"versions": [3]})
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [3]
+
+    check(store, body)
+
+
+def test_many_models_serve_and_each_has_its_own_queue(store: Store) -> None:
+    slow = store.engines["slow/1"] = Gated()
+    slow.go.set()
+    store.add(1)
+    store.add(1, "slow")
+
+    async def body(lifecycle: Lifecycle) -> None:
+        flooded, other = lifecycle.registry.get("slow"), lifecycle.registry.get("mnist")
+        slow.go.clear()
+        flooded.batcher.thread = lifecycle.decoders  # a large network computes beside the loop
+        waiting = [asyncio.ensure_future(flooded.predict(picture(1)[None])) for _ in range(30)]
+        await asyncio.sleep(0)
+        assert flooded.batcher.depth == 30
+        assert (await other.predict(picture(7)[None]) == answer_to(7)).all()
+        slow.go.set()
+        await asyncio.gather(*waiting)
+
+    check(store, body)
+
+
+def remove_graph(folder: Path) -> None:
+    (folder / "saved_model.pb").unlink()
+
+
+def damage_graph(folder: Path) -> None:
+    (folder / "saved_model.pb").write_text("something else")
+
+
+def remove_manifest(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+
+
+def cut_manifest(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def link_out(folder: Path) -> None:
+    shutil.copytree(folder, folder.parents[2] / "elsewhere")
+    shutil.rmtree(folder)
+    folder.symlink_to(folder.parents[2] / "elsewhere")
+
+
+def is_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+BROKEN = [remove_graph, damage_graph, remove_manifest, cut_manifest, link_out]
+
+
+@pytest.mark.parametrize("damage", BROKEN)
+def test_a_broken_version_is_refused_and_the_old_one_goes_on(store: Store, damage: Callable[[Path], None]) -> None:
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        damage(store.add(2))
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [1]
+        assert reason(lifecycle, 2)
+        assert str(store.root) not in reason(lifecycle, 2)
+        value = lifecycle.metrics.registry.get_sample_value
+        assert value("convolve_model_loads_total", {"model": "mnist", "outcome": "refused"}) == 1
+        assert value("convolve_model_versions", {"model": "mnist", "state": "refused"}) == 1
+
+    check(store, body)
+
+
+@pytest.mark.parametrize("engine", [Wrong, Eleven])
+def test_a_network_that_breaks_its_promises_is_refused_and_the_old_one_goes_on(
+    store: Store, engine: type[Reader]
+) -> None:
+    store.add(1)
+    store.engines["mnist/2"] = engine()
+
+    async def body(lifecycle: Lifecycle) -> None:
+        store.add(2)
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [1]
+        assert reason(lifecycle, 2)
+
+    check(store, body)
+
+
+def test_a_copy_that_is_still_going_on_serves_when_it_is_whole(store: Store) -> None:
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        whole = store.add(2)
+        half = store.root.parent / "half"
+        whole.rename(half)
+        whole.mkdir()
+        for name in ("manifest.json", "saved_model.pb"):
+            await lifecycle.refresh()
+            assert serving(lifecycle) == [1]
+            shutil.copy(half / name, whole / name)
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2]
+        assert not lifecycle.registry.refused
+
+    check(store, body)
+
+
+def test_what_was_refused_is_not_tried_again_until_it_changes(store: Store) -> None:
+    store.add(1)
+    store.engines["mnist/2"] = Wrong()
+
+    async def body(lifecycle: Lifecycle) -> None:
+        folder = store.add(2)
+        for _ in range(3):
+            await lifecycle.refresh()
+        assert store.loads == ["mnist/1", "mnist/2"]
+        store.engines["mnist/2"] = Reader()
+        (folder / "saved_model.pb").touch()
+        (folder / "report.json").write_text("{}")
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2]
+
+    check(store, body)
+
+
+def test_an_empty_or_failing_listing_unloads_nothing(store: Store) -> None:
+    for version in (1, 2):
+        store.add(version)
+    store.policy({"versions": "all"})
+
+    async def body(lifecycle: Lifecycle) -> None:
+        away = store.root.parent / "away"
+        store.root.rename(away)
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2, 1]
+        store.root.mkdir()
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2, 1]
+        store.root.rmdir()
+        away.rename(store.root)
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2, 1]
+        assert store.loads == ["mnist/2", "mnist/1"]
+
+    check(store, body)
+
+
+def test_a_version_whose_folder_is_gone_goes_on_until_another_one_takes_over(store: Store) -> None:
+    store.add(1)
+    store.add(2)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        shutil.rmtree(store.root / "mnist" / "2")
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2]
+        store.add(3)
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [3]
+
+    check(store, body)
+
+
+def test_a_bad_policy_leaves_the_one_before_in_force(store: Store) -> None:
+    for version in (1, 2):
+        store.add(version)
+    store.policy({"versions": [1]})
+
+    async def body(lifecycle: Lifecycle) -> None:
+        value = lifecycle.metrics.registry.get_sample_value
+        assert value("convolve_policy_valid", {"model": "mnist"}) == 1
+        store.policy('{"versions": "newest"}')
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [1]
+        assert "versions" in lifecycle.registry.bad_policies["mnist"].detail
+        assert value("convolve_policy_valid", {"model": "mnist"}) == 0
+        store.policy({"versions": [2]})
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2]
+        assert value("convolve_policy_valid", {"model": "mnist"}) == 1
+        (store.root / "mnist" / "policy.json").unlink()
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2]
+
+    check(store, body)
+
+
+def test_a_policy_that_wants_what_can_not_serve_leaves_the_default_as_it_was(store: Store) -> None:
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        remove_graph(store.add(2))
+        for rules in ({"versions": [2]}, {"versions": []}, {"labels": {"stable": 2}}, {"versions": [7]}):
+            store.policy(rules)
+            await lifecycle.refresh()
+            assert serving(lifecycle) == [1]
+
+    check(store, body)
+
+
+def test_a_start_with_a_broken_stable_version_falls_back_to_the_previous_one(store: Store) -> None:
+    for version in (1, 2, 3):
+        store.add(version)
+    damage_graph(store.root / "mnist" / "2")
+    store.policy({"labels": {"stable": 2, "previous": 1}, "canary": {"version": 3, "share": 0.5}})
+
+    async def body(lifecycle: Lifecycle) -> None:
+        assert serving(lifecycle) == [1, 3]
+        assert lifecycle.registry.models["mnist"].trial is None
+
+    check(store, body)
+
+
+def test_a_request_that_has_its_version_gets_that_versions_answer(store: Store) -> None:
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        held: list[Serving] = [lifecycle.registry.get(None)]
+        store.add(2)
+        await lifecycle.refresh()
+        asked = lifecycle.board.ask()
+        assert not lifecycle.board.everywhere(asked)
+        seeing_off = lifecycle.seeing_off
+        assert seeing_off is not None
+        assert not seeing_off.done()
+        assert held[0].manifest.version == 1
+        assert (await held[0].predict(picture(5)[None]) == answer_to(5)).all()
+        held.clear()
+        await seeing_off
+        value = lifecycle.metrics.registry.get_sample_value
+        assert value("convolve_queue_pictures", {"model": "mnist", "version": "1"}) is None
+        assert value("convolve_queue_pictures", {"model": "mnist", "version": "2"}) == 0
+
+    check(store, body)
+
+
+def test_a_storm_of_looks_ends_where_the_store_is(store: Store) -> None:
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        for version in range(2, 12):
+            store.add(version)
+            await asyncio.gather(*(lifecycle.refresh() for _ in range(5)))
+        assert serving(lifecycle) == [11]
+        assert len(store.loads) == 11
+
+    check(store, body)
+
+
+def test_a_failing_version_fails_alone(store: Store) -> None:
+    store.add(1)
+    store.add(2)
+    store.engines["mnist/2"] = Failing()
+    store.policy({"versions": "all"})
+
+    async def body(lifecycle: Lifecycle) -> None:
+        with pytest.raises(ServiceError):
+            await lifecycle.registry.get(None, 2).predict(picture(666)[None])
+        assert (await lifecycle.registry.get(None, 1).predict(picture(666)[None]) == answer_to(666)).all()
+        value = lifecycle.metrics.registry.get_sample_value
+        assert value("convolve_batch_failures_total", {"model": "mnist", "version": "2"}) == 1
+
+    check(store, body)
+
+
+def test_a_full_disk_takes_nothing_away(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("service.history.append", full)
+        store.add(2)
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2]
+
+    check(store, body)
+
+
+def test_history_is_bounded_and_survives_strangers(store: Store) -> None:
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        path = store.root / "mnist" / "history.jsonl"
+        with path.open("a") as file:
+            file.write("not JSON\n" + json.dumps({"event": 1, "more": 2}) + "\n")
+        for number in range(3000):
+            lifecycle.history.add("mnist", "promoted", number, "x" * 100)
+        assert path.stat().st_size < 300 * 1024
+        events = lifecycle.history.read("mnist")
+        assert len(events) == 200
+        assert events[-1].version == 2999
+
+    check(store, body)
+
+
+def test_fractions_mean_what_the_policy_says(store: Store) -> None:
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        assert lifecycle.registry.get(None).float_pixels == "raw"
+        store.policy({"float_pixels": "unit"})
+        await lifecycle.refresh()
+        assert lifecycle.registry.get(None).float_pixels == "unit"
+        assert store.loads == ["mnist/1"]
+
+    check(store, body)
+
+
+def test_a_picture_that_waits_too_long_says_so(store: Store) -> None:
+    gated = store.engines["mnist/1"] = Gated()
+    gated.go.set()
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        gated.go.clear()
+        answering = lifecycle.registry.get(None)
+        answering.batcher.thread = lifecycle.decoders
+        with pytest.raises(DeadlineExceeded):
+            await answering.predict(picture(1)[None])
+        gated.go.set()
+
+    check(store, body, deadline_ms=50)
