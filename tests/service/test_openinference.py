@@ -11,8 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
-from service.registry import Serving
-from tests.fakes import Reader, answer_to, picture
+from tests.fakes import Reader, Store, answer_to, picture
 from tests.service.conftest import EXAMPLES, Start, png
 
 SEVEN = (EXAMPLES / "seven.png").read_bytes()
@@ -180,10 +179,11 @@ class TestNumbers:
 
     @pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
     def test_a_model_whose_policy_says_so_takes_every_pixel_divided_by_255(
-        self, start: Start, monkeypatch: pytest.MonkeyPatch, datatype: str
+        self, start: Start, store: Store, datatype: str
     ) -> None:
-        monkeypatch.setattr(Serving, "float_pixels", "unit")
-        client = start(Reader())
+        store.add(1)
+        store.policy({"float_pixels": "unit"})
+        client = start(models=store.root)
         pixels = np.arange(784).astype(np.uint8)
         pixels[:2] = divmod(4321, 256)
         for unit in (pixels / 255, pixels.astype(np.float32) / 255, pixels.astype(np.float32) * np.float32(1 / 255)):

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from service.registry import Serving
-from tests.fakes import Failing, Reader, answer_to, picture
+from tests.fakes import Failing, Reader, Store, answer_to, picture
 from tests.service.conftest import EXAMPLES, Start
 
 SEVEN = (EXAMPLES / "seven.png").read_bytes()
@@ -72,12 +71,14 @@ class TestPredict:
         assert rows(client.post(PREDICT, content=body, headers={"content-encoding": "gzip"}))
 
     def test_fractions_are_refused_with_the_cure_and_taken_by_a_model_whose_policy_says_so(
-        self, start: Start, monkeypatch: pytest.MonkeyPatch
+        self, start: Start, store: Store
     ) -> None:
-        client = start(Reader())
+        store.add(1)
+        client = start(models=store.root)
         unit = (picture(1234) / 255).tolist()
         refused(client.post(PREDICT, json={"instances": [unit]}), 400, "round(255 * x)", "float_pixels: unit", "0.0")
-        monkeypatch.setattr(Serving, "float_pixels", "unit")
+        store.policy({"float_pixels": "unit"})
+        client = start(models=store.root)
         answer = rows(client.post(PREDICT, json={"instances": [unit, (picture(1234) / np.float32(255)).tolist()]}))
         np.testing.assert_allclose(answer, [answer_to(1234)] * 2, rtol=1e-6)
         refused(client.post(PREDICT, json={"instances": [picture(1234).tolist()]}), 400, "float_pixels: unit")
