@@ -42,7 +42,7 @@ def shared(client: TestClient) -> Shared:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Gated:
     """A network that counts as slow, so that it computes on a thread."""
-    monkeypatch.setattr("service.registry.INLINE_S", 0.0)
+    monkeypatch.setattr("service.serving.INLINE_S", 0.0)
     engine = Gated()
     engine.go.set()
     return engine
