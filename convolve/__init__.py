@@ -1,6 +1,6 @@
 """Ask a Convolve server: `Client`, `AsyncClient`, and the command line `convolve`. Needs nothing of the server."""
 
-from convolve.answers import Guess, Model, Prediction
+from convolve.answers import Details, Event, Guess, Model, Prediction, Trial
 from convolve.client import AsyncClient, Client
 from convolve.errors import BadAnswer, ConvolveError, Problem, Unreachable, Unreadable
 from convolve.patience import Patience
@@ -10,11 +10,14 @@ __all__ = [
     "BadAnswer",
     "Client",
     "ConvolveError",
+    "Details",
+    "Event",
     "Guess",
     "Model",
     "Patience",
     "Prediction",
     "Problem",
+    "Trial",
     "Unreachable",
     "Unreadable",
 ]

@@ -78,6 +78,40 @@ class Model:
         )
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A version that is tried out beside the one that answers."""
+
+    mode: str
+    """`canary` answers a share of the callers, `shadow` is compared only."""
+    version: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Details:
+    """A model with all its versions."""
+
+    name: str
+    version: int | None
+    """The one that answers where a call names none."""
+    labels: Mapping[str, int]
+    """What versions are called, `stable` for one."""
+    trial: Trial | None
+    versions: tuple[Model, ...]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step in a model's life."""
+
+    time: str
+    """UTC, ISO 8601."""
+    event: str
+    version: int | None
+    reason: str
+
+
 def understand(response: httpx2.Response, read: Callable[[Any], T]) -> T:
     """What a good answer says.
 
@@ -116,6 +150,24 @@ def prediction(value: Mapping[str, Any], model: str, version: int, request_id: s
 
 def models(value: Mapping[str, Any]) -> tuple[Model, ...]:
     return tuple(map(Model.of, value["models"]))
+
+
+def details(value: Mapping[str, Any]) -> Details:
+    trial = value.get("trial")
+    return Details(
+        name=str(value["name"]),
+        version=value.get("version"),
+        labels={str(label): int(version) for label, version in value["labels"].items()},
+        trial=Trial(str(trial["mode"]), int(trial["version"]), float(trial["share"])) if trial else None,
+        versions=models({"models": value["versions"]}),
+    )
+
+
+def history(value: Mapping[str, Any]) -> tuple[Event, ...]:
+    return tuple(
+        Event(str(each["time"]), str(each["event"]), each.get("version"), str(each.get("reason") or ""))
+        for each in value["events"]
+    )
 
 
 def refusal(response: httpx2.Response) -> Problem:

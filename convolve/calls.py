@@ -3,16 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypedDict, TypeVar
+from urllib.parse import quote
 
 import httpx2
 
 from convolve import answers
-from convolve.answers import Model, Prediction
+from convolve.answers import Details, Event, Model, Prediction
 from convolve.errors import Problem, Unreachable
 from convolve.pictures import File, Source
 
 T = TypeVar("T")
 
+CHANGE_S = 90.0
+"""Seconds for a change of what serves: a version proves itself, and all workers follow. Servers give up after 60."""
 OF_THE_PICTURE = frozenset({400, 413, 415})
 """Statuses that say something of what was sent."""
 
@@ -23,7 +26,9 @@ class Options(TypedDict, total=False):
     model: str
     """Default: the server's `default_model`."""
     version: int
-    """Default: the one that serves."""
+    """Default: the one that answers where a call names none."""
+    label: str
+    """The version that is called so, `stable` for one."""
     top: int
     """How many of the best guesses come back; 3."""
     prepare: Literal["auto", "none"]
@@ -44,6 +49,10 @@ class Call(Generic[T]):
     """Statuses beside 2xx that `read` wants to see."""
     repeatable: bool = True
     """Whether the same call twice does no more than once, so that it may be sent again when its answer got lost."""
+    admin: bool = False
+    """Whether it needs the token; no other call carries it."""
+    takes_s: float = 0.0
+    """Seconds that the server may need for it."""
 
     def answers(self, response: httpx2.Response) -> bool:
         """Whether the response is one for `read`."""
@@ -122,3 +131,48 @@ def models() -> Call[tuple[Model, ...]]:
 def ready() -> Call[bool]:
     """Red is an answer as well."""
     return Call(method="GET", path="health/ready", read=lambda answer: answer.is_success, accepts=frozenset({503}))
+
+
+def model(name: str) -> Call[Details]:
+    return Call(method="GET", path=below(name), read=read_details)
+
+
+def history(name: str) -> Call[tuple[Event, ...]]:
+    read = answers.history
+    return Call(method="GET", path=below(name, "history"), read=lambda response: answers.understand(response, read))
+
+
+def promote(name: str, version: int | str) -> Call[Details]:
+    return change(below(name, "promote"), {"json": {"label" if isinstance(version, str) else "version": version}})
+
+
+def rollback(name: str) -> Call[Details]:
+    return change(below(name, "rollback"))
+
+
+def load(name: str, version: int | None) -> Call[Details]:
+    return change(below(name, *version_path(version), "load"))
+
+
+def unload(name: str, version: int | None) -> Call[Details]:
+    return change(below(name, *version_path(version), "unload"))
+
+
+def change(path: str, body: Mapping[str, Any] | None = None) -> Call[Details]:
+    """Whoever goes back twice is somewhere else: a change is not sent again when its answer got lost."""
+    return Call(
+        method="POST", path=path, body=body or {}, read=read_details, repeatable=False, admin=True, takes_s=CHANGE_S
+    )
+
+
+def read_details(response: httpx2.Response) -> Details:
+    return answers.understand(response, answers.details)
+
+
+def version_path(version: int | None) -> tuple[str, ...]:
+    return () if version is None else ("versions", str(version))
+
+
+def below(*parts: str) -> str:
+    """A path below models/; names are anybody's, and stay one part."""
+    return "/".join(["models", *(quote(part, safe="") for part in parts)])

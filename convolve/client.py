@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx2
 
 from convolve import calls
-from convolve.answers import Model, Prediction
+from convolve.answers import Details, Event, Model, Prediction
 from convolve.calls import Call, Options
 from convolve.errors import Problem, Unreadable
 from convolve.patience import Patience, Tries
@@ -31,25 +31,34 @@ CHUNK = 64
 class Settings:
     """What both clients are made of."""
 
-    def __init__(self, url: str | None, patience: Patience | None) -> None:
+    def __init__(self, url: str | None, token: str | None, canary_key: str | None, patience: Patience | None) -> None:
         try:
             self.url = httpx2.URL(url or os.environ.get("CONVOLVE_URL") or DEFAULT_URL)
         except httpx2.InvalidURL as error:
             raise ValueError(f"not a URL: {error}") from error
         if self.url.scheme not in ("http", "https") or not self.url.host:
             raise ValueError(f"not the URL of a server: {self.url}; expected: something like {DEFAULT_URL}")
+        self.token = (token or os.environ.get("CONVOLVE_ADMIN_TOKEN") or "").strip()
+        if not (self.token.isascii() and (self.token + "x").isprintable()):
+            raise ValueError("the token has signs that no header takes")
+        self.canary_key = canary_key
         self.patience = patience or Patience()
 
     def of_httpx(self) -> dict[str, Any]:
         # A proxy that the environment names has no way to what listens on this machine only.
         return {"base_url": self.url, "trust_env": self.url.host not in HERE}
 
-
-def build(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], request_id: str | None) -> httpx2.Request:
-    """The request of a call. It keeps its id from try to try."""
-    request = http.build_request(call.method, call.path, params=call.params or None, **call.body)
-    request.headers["x-request-id"] = request_id or uuid.uuid4().hex
-    return request
+    def build(
+        self, http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], request_id: str | None
+    ) -> httpx2.Request:
+        """The request of a call. It keeps its id from try to try."""
+        request = http.build_request(call.method, call.path, params=call.params or None, **call.body)
+        request.headers["x-request-id"] = request_id or uuid.uuid4().hex
+        if self.canary_key:
+            request.headers["x-canary-key"] = self.canary_key
+        if call.admin and self.token:
+            request.headers["authorization"] = f"Bearer {self.token}"
+        return request
 
 
 def limit(request: httpx2.Request, tries: Tries) -> None:
@@ -61,12 +70,16 @@ class Client:
 
     Args:
         url: Where the server is; the variable `CONVOLVE_URL`, else http://127.0.0.1:8000.
+        token: The server's admin token, for calls that change what serves, and sent with no others; the variable
+            `CONVOLVE_ADMIN_TOKEN`.
+        canary_key: Whose calls these are: while a new version is tried out on a share of the callers, one key always
+            meets the same version. Without it, each call is a caller of its own.
         patience: How long a call may take, and how often it is tried.
         transport: Another way to the server than plain TCP: httpx2.HTTPTransport(uds="…", verify=…).
         sleep: How pauses between tries are spent.
 
     Raises:
-        ValueError: The URL is none.
+        ValueError: The URL is none, or the token can not be one.
 
     Every method raises `Unreachable` where nobody answers in time, `Problem` where the server refuses, and `BadAnswer`
     where what answers is no Convolve.
@@ -76,11 +89,13 @@ class Client:
         self,
         url: str | None = None,
         *,
+        token: str | None = None,
+        canary_key: str | None = None,
         patience: Patience | None = None,
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._settings = Settings(url, patience)
+        self._settings = Settings(url, token, canary_key, patience)
         self._http = httpx2.Client(**self._settings.of_httpx(), transport=transport)
         self._sleep = sleep
 
@@ -91,7 +106,7 @@ class Client:
             picture: A path, the bytes of a picture file, a binary file object; or pixels: an array, or nested
                 sequences of whole numbers from 0 to 255, which go to the network as they are.
             request_id: Named in logs on both sides; made up if not given.
-            options: `model`, `version`, `top` (how many of the best guesses), `prepare` ("auto" or "none").
+            options: `model`, `version` or `label`, `top` (how many of the best guesses), `prepare` ("auto" or "none").
 
         Raises:
             Unreadable: There is nothing to send.
@@ -124,6 +139,34 @@ class Client:
         """Whether the server wants to be asked: its default model answers, and it is not going down."""
         return self._run(calls.ready())
 
+    def model(self, name: str) -> Details:
+        """One model: what answers, what its versions are called, which is on trial."""
+        return self._run(calls.model(name))
+
+    def history(self, name: str) -> tuple[Event, ...]:
+        """What happened to a model, oldest first."""
+        return self._run(calls.history(name))
+
+    def promote(self, name: str, version: int | str) -> Details:
+        """Let a version, or the one with this label, answer wherever a call names none.
+
+        As all that changes what serves it needs the token, is done in every worker when it returns, and may take as
+        long as a version takes to load and to prove itself.
+        """
+        return self._run(calls.promote(name, version))
+
+    def rollback(self, name: str) -> Details:
+        """Take back the version on trial; without a trial, the one that answers: the one before answers again."""
+        return self._run(calls.rollback(name))
+
+    def load(self, name: str, version: int | None = None) -> Details:
+        """Let the server look at a model's folder at once; with a version, load that one whatever the policy says."""
+        return self._run(calls.load(name, version))
+
+    def unload(self, name: str, version: int | None = None) -> Details:
+        """Take a version, or the whole model, out of service. What is in flight is answered."""
+        return self._run(calls.unload(name, version))
+
     def close(self) -> None:
         """Let the connections go."""
         self._http.close()
@@ -135,7 +178,7 @@ class Client:
         self.close()
 
     def _run(self, call: Call[T], request_id: str | None = None) -> T:
-        request = build(self._http, call, request_id)
+        request = self._settings.build(self._http, call, request_id)
         tries = Tries(call, self._settings.patience)
         while True:
             limit(request, tries)
@@ -155,11 +198,13 @@ class AsyncClient:
         self,
         url: str | None = None,
         *,
+        token: str | None = None,
+        canary_key: str | None = None,
         patience: Patience | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._settings = Settings(url, patience)
+        self._settings = Settings(url, token, canary_key, patience)
         self._http = httpx2.AsyncClient(**self._settings.of_httpx(), transport=transport)
         self._sleep = sleep
 
@@ -188,6 +233,30 @@ class AsyncClient:
         """See `Client.ready`."""
         return await self._run(calls.ready())
 
+    async def model(self, name: str) -> Details:
+        """See `Client.model`."""
+        return await self._run(calls.model(name))
+
+    async def history(self, name: str) -> tuple[Event, ...]:
+        """See `Client.history`."""
+        return await self._run(calls.history(name))
+
+    async def promote(self, name: str, version: int | str) -> Details:
+        """See `Client.promote`."""
+        return await self._run(calls.promote(name, version))
+
+    async def rollback(self, name: str) -> Details:
+        """See `Client.rollback`."""
+        return await self._run(calls.rollback(name))
+
+    async def load(self, name: str, version: int | None = None) -> Details:
+        """See `Client.load`."""
+        return await self._run(calls.load(name, version))
+
+    async def unload(self, name: str, version: int | None = None) -> Details:
+        """See `Client.unload`."""
+        return await self._run(calls.unload(name, version))
+
     async def aclose(self) -> None:
         """Let the connections go."""
         await self._http.aclose()
@@ -201,7 +270,7 @@ class AsyncClient:
         await self.aclose()
 
     async def _run(self, call: Call[T], request_id: str | None = None) -> T:
-        request = build(self._http, call, request_id)
+        request = self._settings.build(self._http, call, request_id)
         tries = Tries(call, self._settings.patience)
         while True:
             limit(request, tries)

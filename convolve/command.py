@@ -1,10 +1,10 @@
-"""The command line: convolve predict, convolve models."""
+"""The command line: convolve predict, models, promote and so on."""
 
 import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from glob import glob
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import track
 
-from convolve.answers import Prediction
+from convolve.answers import Details, Model, Prediction
 from convolve.calls import Options
 from convolve.client import DEFAULT_URL, Client
 from convolve.errors import ConvolveError
@@ -25,6 +25,7 @@ T = TypeVar("T")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
 """What is taken for a picture in a folder; a file that is named may be called anything."""
 STDIN = "-"
+Command = Callable[[Client, argparse.Namespace, Output], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,32 +66,62 @@ def run(client: Client, flags: argparse.Namespace) -> int:
         return 1
 
 
+def counting(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def version_or_label(text: str) -> int | str:
+    return counting(text) if text.isdecimal() else text
+
+
+CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "promote": (
+        "let a version answer wherever a call names none",
+        {"type": version_or_label, "help": "a number, or a label"},
+    ),
+    "rollback": ("take back the version on trial, else the one that answers", {}),
+    "load": ("let the server look at a model's folder at once", {"type": counting, "nargs": "?"}),
+    "unload": ("take a version, or a whole model, out of service", {"type": counting, "nargs": "?"}),
+}
+"""What changes what serves: its help, and which versions it takes."""
+
+
 def parser() -> argparse.ArgumentParser:
     every = argparse.ArgumentParser(add_help=False)
     every.add_argument("--url", help=f"where the server is; default: CONVOLVE_URL, else {DEFAULT_URL}")
     every.add_argument("--format", choices=FORMATS, default="table", help="default: table")
     every.add_argument("--output", metavar="FILE", help="where to write; default: stdout")
-
     top = argparse.ArgumentParser(prog="convolve", description="Ask a Convolve server.", allow_abbrev=False)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    one = commands.add_parser("predict", parents=[every], help="what pictures show", allow_abbrev=False)
+    def add(name: str, does: str, command: Command, *columns: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, parents=[every], help=does, description=does, allow_abbrev=False)
+        one.set_defaults(command=command, columns=columns)
+        return one
+
+    one = add("predict", "what pictures show", predict, "file", "label", "probability", "top", "error")
     one.add_argument("files", nargs="+", metavar="FILE", help="picture files, folders, patterns; - reads stdin")
     one.add_argument("--model", help="default: the server's")
-    one.add_argument("--version", type=counting, help="default: the one that serves")
+    one.add_argument("--version", type=counting, help="default: the one that answers")
+    one.add_argument("--label", help="the version that is called so, stable for one")
     one.add_argument("--top", type=counting, help="how many of the best guesses; default: 3")
     one.add_argument("--prepare", choices=["auto", "none"], help="none sends the pixels of files as they are")
-    one.set_defaults(command=predict, columns=["file", "label", "probability", "top", "error"])
 
-    one = commands.add_parser("models", parents=[every], help="what the server has", allow_abbrev=False)
-    one.set_defaults(command=models, columns=["name", "version", "state", "accuracy", "engine", "precision", "reason"])
+    columns = "name", "version", "state", "accuracy", "engine", "precision", "reason"
+    add("models", "what the server has", models, *columns)
+    one = add("history", "what happened to a model", history, "time", "event", "version", "reason")
+    one.add_argument("name", metavar="NAME")
+
+    for name, (does, versions) in CHANGES.items():
+        does += "; the server's admin token is read from CONVOLVE_ADMIN_TOKEN"
+        one = add(name, does, change, "name", "version", "state", "called", "trial", "reason")
+        one.add_argument("name", metavar="NAME")
+        if versions:
+            one.add_argument("version", metavar="VERSION", **versions)
+        one.set_defaults(change=name, versioned=bool(versions))
     return top
-
-
-def counting(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
 
 
 def predict(client: Client, flags: argparse.Namespace, output: Output) -> int:
@@ -155,3 +186,32 @@ def models(client: Client, flags: argparse.Namespace, output: Output) -> int:
     for model in client.models():
         output.add(asdict(model))
     return 0
+
+
+def history(client: Client, flags: argparse.Namespace, output: Output) -> int:
+    for event in client.history(flags.name):
+        output.add(asdict(event))
+    return 0
+
+
+def change(client: Client, flags: argparse.Namespace, output: Output) -> int:
+    words = [flags.name, flags.version] if flags.versioned else [flags.name]
+    details: Details = getattr(client, flags.change)(*words)
+    for model in details.versions:
+        output.add(standing(model, details))
+    return 0
+
+
+def standing(model: Model, details: Details) -> Row:
+    """What one version does now."""
+    trial = details.trial if details.trial and details.trial.version == model.version else None
+    return {
+        "name": model.name,
+        "version": model.version,
+        "state": model.state,
+        "called": [label for label, version in details.labels.items() if version == model.version],
+        "answers": model.version == details.version,
+        "trial": trial and trial.mode,
+        "share": trial and trial.share,
+        "reason": model.reason,
+    }

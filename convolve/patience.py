@@ -47,12 +47,12 @@ class Tries:
         self.call = call
         self.patience = patience
         self.made = 0
-        self.end = patience.clock() + patience.total_s
+        self.end = patience.clock() + max(patience.total_s, call.takes_s)
 
     @property
     def timeout_s(self) -> float:
         """Seconds that the next try may wait."""
-        return max(0.001, min(self.patience.timeout_s, self.end - self.patience.clock()))
+        return max(0.001, min(max(self.patience.timeout_s, self.call.takes_s), self.end - self.patience.clock()))
 
     def pause_after(self, outcome: httpx2.Response | httpx2.RequestError) -> float | None:
         """Seconds until the next try; None where this outcome is the last."""
