@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from convolve import AsyncClient, Client, Patience
 from tests.service.conftest import client as client
 from tests.service.conftest import start as start
+from tests.service.conftest import store as store
 
 Outcome = httpx2.Response | type[httpx2.TransportError]
 
@@ -109,8 +110,10 @@ Connect = Callable[..., Any]
 def connecting(kind: type[Client] | type[Awaited]) -> Iterator[Connect]:
     with ExitStack() as stack:
 
-        def connect(transport: Through | Script, **patience: Any) -> Any:
-            options: dict[str, Any] = {"transport": transport}
+        def connect(
+            transport: Through | Script, token: str | None = None, canary_key: str | None = None, **patience: Any
+        ) -> Any:
+            options: dict[str, Any] = {"transport": transport, "token": token, "canary_key": canary_key}
             if isinstance(transport, Script):
                 options |= {"patience": transport.patience(**patience), "sleep": transport.sleep}
             client = kind("http://testserver", **options)

@@ -1,7 +1,9 @@
 """What the README shows works as it stands there."""
 
+import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +13,22 @@ from convolve.command import main
 from tests.service.conftest import EXAMPLES, ROOT
 from tests.service.test_server import serving
 
+TOKEN = "a token of 16 letters, or more"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with serving("--workers", "1") as server:
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with two versions, of which the first answers."""
+    models = tmp_path_factory.mktemp("store") / "models"
+    for version in (1, 2):
+        folder = models / "mnist" / str(version)
+        shutil.copytree(ROOT / "models" / "mnist" / "1", folder)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
+    (models / "mnist" / "policy.json").write_text(json.dumps({"labels": {"stable": 1}}))
+    environment = {"CONVOLVE_ADMIN_TOKEN": TOKEN}
+    with serving("--workers", "1", "--models", str(models), environment=environment) as server:
         yield f"http://127.0.0.1:{server.port}"
 
 
@@ -24,6 +36,7 @@ def url() -> Iterator[str]:
 def here(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("CONVOLVE_URL", url)
+    monkeypatch.setenv("CONVOLVE_ADMIN_TOKEN", TOKEN)
 
 
 def blocks(language: str) -> list[str]:
