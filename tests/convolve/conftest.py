@@ -17,12 +17,28 @@ from tests.service.conftest import store as store
 Outcome = httpx2.Response | type[httpx2.TransportError]
 
 
-class Through(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """A way into the service in this process, for both clients."""
+class Way(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """A transport for both clients. It keeps what was asked, and the clock, which only pauses move."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx2.Request] = []
+        self.pauses: list[float] = []
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def patience(self, **options: Any) -> Patience:
+        return Patience(clock=lambda: self.now, chance=lambda: 1.0, **options)
+
+
+class Through(Way):
+    """Into the service in this process."""
 
     def __init__(self, service: TestClient) -> None:
+        super().__init__()
         self.service = service
-        self.requests: list[httpx2.Request] = []
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)
@@ -36,16 +52,14 @@ class Through(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         return await asyncio.to_thread(self.handle_request, request)
 
 
-class Script(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """Answers one after the other, or fails to; keeps what was asked, and the clock, which only pauses move."""
+class Script(Way):
+    """Answers one after the other, or fails to."""
 
     def __init__(self, *outcomes: Outcome) -> None:
+        super().__init__()
         self.outcomes = list(outcomes)
-        self.requests: list[httpx2.Request] = []
         self.bodies: list[bytes] = []
         self.timeouts: list[float] = []
-        self.pauses: list[float] = []
-        self.now = 0.0
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         self.bodies.append(request.read())
@@ -63,24 +77,16 @@ class Script(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             raise outcome("out of order", request=request)
         return outcome
 
-    def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now += seconds
-
-    def patience(self, **options: Any) -> Patience:
-        return Patience(clock=lambda: self.now, chance=lambda: 1.0, **options)
-
 
 class Awaited:
     """AsyncClient, asked like Client."""
 
-    def __init__(self, *arguments: Any, sleep: Callable[[float], None] | None = None, **options: Any) -> None:
+    def __init__(self, url: str, sleep: Callable[[float], None], **options: Any) -> None:
         async def pause(seconds: float) -> None:
-            assert sleep is not None
             sleep(seconds)
 
         self.runner = asyncio.Runner()
-        self.client = AsyncClient(*arguments, **options, **({"sleep": pause} if sleep else {}))
+        self.client = AsyncClient(url, sleep=pause, **options)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self.client, name)
@@ -110,13 +116,15 @@ Connect = Callable[..., Any]
 def connecting(kind: type[Client] | type[Awaited]) -> Iterator[Connect]:
     with ExitStack() as stack:
 
-        def connect(
-            transport: Through | Script, token: str | None = None, canary_key: str | None = None, **patience: Any
-        ) -> Any:
-            options: dict[str, Any] = {"transport": transport, "token": token, "canary_key": canary_key}
-            if isinstance(transport, Script):
-                options |= {"patience": transport.patience(**patience), "sleep": transport.sleep}
-            client = kind("http://testserver", **options)
+        def connect(transport: Way, token: str | None = None, canary_key: str | None = None, **patience: Any) -> Any:
+            client = kind(
+                "http://testserver",
+                token=token,
+                canary_key=canary_key,
+                patience=transport.patience(**patience),
+                transport=transport,
+                sleep=transport.sleep,
+            )
             stack.callback(client.close)
             return client
 

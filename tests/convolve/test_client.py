@@ -11,6 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from convolve import BadAnswer, Client, Guess, Prediction, Problem, Unreachable, Unreadable
+from service.batcher import Batcher
+from service.errors import QueueFull
 from tests.convolve.conftest import Connect, Script, Through
 from tests.fakes import Failing, Reader, picture
 from tests.service.conftest import EXAMPLES, Start
@@ -236,3 +238,18 @@ def test_over_a_real_socket() -> None:
         assert client.predict(SEVEN).label == "7"
         found = [answer.label for answer in client.predict_many([EXAMPLES / f"{n % 10}.png" for n in range(150)])]
         assert found == [str(n % 10) for n in range(150)]
+
+
+def test_a_full_queue_is_waited_for(connect: Connect, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real refusal of the real service, and the pause that it asks for."""
+    submit, refusals = Batcher.submit, iter([QueueFull("full", retry_after_s=7), QueueFull("full", retry_after_s=3)])
+
+    def full_at_first(batcher: Batcher, pixels: Any) -> Any:
+        if (refusal := next(refusals, None)) is not None:
+            raise refusal
+        return submit(batcher, pixels)
+
+    monkeypatch.setattr(Batcher, "submit", full_at_first)
+    through = Through(start(Reader()))
+    assert connect(through, attempts=3, pause_s=1).predict(picture(4)).class_id == 4
+    assert through.pauses == [8, 5]
