@@ -122,7 +122,7 @@ def understand(response: httpx2.Response, read: Callable[[Any], T]) -> T:
         return read(json.loads(response.content))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadAnswer(
-            f"{response.request.url} answers, but not as Convolve does ({type(error).__name__}: {str(error)[:80]})",
+            f"{place(response.request)} answers, but not as Convolve does ({type(error).__name__}: {str(error)[:80]})",
             request_id=request_id(response),
         ) from error
 
@@ -178,7 +178,7 @@ def refusal(response: httpx2.Response) -> Problem:
     except ValueError:
         details = {}
     if not details.get("title"):
-        details["title"] = f"{response.request.url} answers {response.status_code} {response.reason_phrase}"
+        details["title"] = f"{place(response.request)} answers {response.status_code} {response.reason_phrase}"
     return problem(
         {**details, "status": response.status_code},
         retry_after_s=retry_after_s(response),
@@ -210,6 +210,11 @@ def retry_after_s(response: httpx2.Response) -> float | None:
         return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError):
         return None
+
+
+def place(request: httpx2.Request) -> str:
+    """Where it went, without a password that the URL may hold."""
+    return str(request.url.copy_with(username=None, password=None))
 
 
 def request_id(response: httpx2.Response) -> str:

@@ -65,9 +65,11 @@ class Call(Generic[T]):
             Unreachable, BadAnswer, Problem: There is none.
         """
         if isinstance(outcome, httpx2.RequestError):
-            request = outcome.request
             reason = str(outcome) or type(outcome).__name__
-            raise Unreachable(f"no answer from {request.url}: {reason}", request_id=request.headers["x-request-id"])
+            raise Unreachable(
+                f"no answer from {answers.place(outcome.request)}: {reason}",
+                request_id=outcome.request.headers["x-request-id"],
+            )
         if not self.answers(outcome):
             raise answers.refusal(outcome)
         return self.read(outcome)

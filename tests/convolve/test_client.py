@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from convolve import BadAnswer, Client, Guess, Prediction, Problem, Unreachable, Unreadable
+from convolve import BadAnswer, Client, ConvolveError, Guess, Prediction, Problem, Unreachable, Unreadable
 from service.batcher import Batcher
 from service.errors import QueueFull
 from tests.convolve.conftest import Connect, Script, Through
@@ -230,6 +230,18 @@ def test_a_server_below_a_path(connect: Connect) -> None:
     with Client("https://example.test/convolve", transport=script) as client:
         assert client.models() == ()
     assert str(script.requests[0].url) == "https://example.test/convolve/models"
+
+
+@pytest.mark.parametrize(
+    "outcome", [httpx2.ReadTimeout, httpx2.Response(200, content=b"x"), httpx2.Response(502)], ids=str
+)
+def test_a_password_in_the_address_is_not_told(outcome: Any) -> None:
+    with (
+        Client("https://someone:secret@example.test", transport=Script(outcome)) as client,
+        pytest.raises(ConvolveError, match=r"https://example\.test/models") as failed,
+    ):
+        client.models()
+    assert "secret" not in str(failed.value)
 
 
 def test_over_a_real_socket() -> None:
