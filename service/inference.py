@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -43,8 +42,7 @@ LENGTH = 4
 MAX_RANK = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """The one input, as it was sent."""
 
     datatype: str
@@ -53,8 +51,7 @@ class Tensor:
     """Binary in the protocol's layout, or values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """The one output, as it was asked for."""
 
     binary: bool = False
@@ -62,8 +59,7 @@ class Wanted:
     """How many of the best classes, as text; 0 is the probabilities themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A request, read and found to make sense; `tensor` itself is not looked into yet."""
 
     tensor: Tensor

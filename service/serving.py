@@ -89,8 +89,9 @@ class Serving:
     async def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of every picture, counted by class found. Errors as in `Batcher.predict`."""
         probabilities = await self.batcher.predict(pixels)
-        for best in probabilities.argmax(axis=1).tolist():
-            self.metrics.predictions[best].inc()
+        found = probabilities.argmax(axis=1).tolist()
+        for best in set(found):
+            self.metrics.predictions[best].inc(found.count(best))
         if self.watch is not None:
             self.watch(self, pixels, probabilities)
         return probabilities

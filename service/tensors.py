@@ -99,7 +99,8 @@ def from_list(numbers: list[Any], *, unit: bool) -> NDArray[np.uint8]:
         with suppress(TypeError, ValueError):
             # The quickest way from a list to pixels. It takes nothing but whole numbers from 0 to 255 … and booleans.
             data = bytes(numbers)
-            if bool not in set(map(type, numbers)):
+            # Written out again, only true and false have an "e": a quarter of the time that a look at each type takes.
+            if b"e" not in orjson.dumps(numbers):
                 return np.frombuffer(data, np.uint8)
     if odd := set(map(type, numbers)) - {int, float}:
         raise wrong_number(KINDS.get(odd.pop(), "something else"), unit=unit)
@@ -122,17 +123,25 @@ def from_array(numbers: NDArray[Any], *, unit: bool) -> NDArray[np.uint8]:
     if numbers.dtype == np.uint8:
         return numbers
     if unit and numbers.dtype.kind == "f":
-        numbers, sent = numbers * np.float32(255), numbers
-        whole = np.rint(numbers)
-        slack = HALF_SLACK if sent.dtype == np.float16 else SLACK
-        close = np.abs(numbers - whole) <= slack
-    else:
-        sent, whole, close = numbers, numbers, True
+        return from_unit(numbers)
     with np.errstate(invalid="ignore"):  # what does not fit becomes some byte, and differs
-        pixels: NDArray[np.uint8] = whole.astype(np.uint8)
-    right = (pixels == whole) & close
+        pixels: NDArray[np.uint8] = numbers.astype(np.uint8)
+    right = pixels == numbers
     if not right.all():
-        raise wrong_number(str(sent[~right][0])[:40], unit=unit and sent.dtype.kind == "f")
+        raise wrong_number(str(numbers[~right][0])[:40], unit=False)
+    return pixels
+
+
+def from_unit(numbers: NDArray[Any]) -> NDArray[np.uint8]:
+    """Pixels from such / 255. Errors as in `from_array`."""
+    scaled = numbers * np.float32(255)
+    whole = np.rint(scaled)
+    with np.errstate(invalid="ignore"):
+        pixels: NDArray[np.uint8] = whole.astype(np.uint8)
+        close = np.abs(scaled - whole) <= (HALF_SLACK if numbers.dtype == np.float16 else SLACK)
+    right = close & (pixels == whole)
+    if not right.all():
+        raise wrong_number(str(numbers[~right][0])[:40], unit=True)
     return pixels
 
 
