@@ -13,7 +13,7 @@ PORT ?= $(or $(CONVOLVE_PORT),8000)
 HOST ?= $(or $(CONVOLVE_HOST),127.0.0.1)
 WORKERS ?= $(or $(CONVOLVE_WORKERS),0)
 
-.PHONY: serve test verify train lint bench lock clean
+.PHONY: serve test verify train lint bench lock proto clean
 
 serve: $(VENV)/.serve
 	$(RUN) -m service --host $(HOST) --port $(PORT) --workers $(WORKERS) $(ARGS)
@@ -55,9 +55,13 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 
 # Needs uv. The files carry hashes and no addresses. The largest set comes first, so that the others agree with it.
 lock:
-	$(LOCK) pyproject.toml --extra serve --extra training --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra serve --extra grpc --extra training --group dev -o requirements/dev.txt
 	$(EXTRAS) serve training | $(LOCK) - -c requirements/dev.txt -o requirements/train.txt
 	$(EXTRAS) serve | $(LOCK) - -c requirements/dev.txt -o requirements/serve.txt
+
+# After a change to service/inference.proto. Needs grpcio-tools.
+proto:
+	$(RUN) -m grpc_tools.protoc -I service --descriptor_set_out=service/inference.binpb service/inference.proto
 
 clean:
 	rm -rf $(VENV)

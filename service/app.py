@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing, nullcontext
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -52,7 +52,8 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
             stack.enter_context(draining(shared))
             stack.enter_context(Watchdog(registry, settings.hang_s))
             gc.freeze()  # what is loaded stays: the collector need not look at it again
-            yield {"shared": shared}
+            async with over_grpc(shared):
+                yield {"shared": shared}
             control.close()
             await lifecycle.close()
 
@@ -75,6 +76,15 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
     api.add_exception_handler(RequestValidationError, on_validation_error)
     api.add_exception_handler(HTTPException, on_http_error)
     return Door(api, [route for router in DIALECTS for route in router.routes if isinstance(route, HotRoute)])
+
+
+def over_grpc(shared: Shared) -> AbstractAsyncContextManager[None]:
+    """The same over gRPC, where that is switched on. Only then is its library needed."""
+    if shared.settings.grpc_port is None:
+        return nullcontext()
+    from service.api.grpc import listening
+
+    return listening(shared)
 
 
 async def on_service_error(request: Request, error: Exception) -> Response:

@@ -69,10 +69,10 @@ class Question(NamedTuple):
 
 
 def describe(manifest: Manifest, versions: Iterable[int]) -> dict[str, Any]:
-    """A model's metadata."""
+    """A model's metadata, with the versions that serve."""
     return {
         "name": manifest.name,
-        "versions": [str(version) for version in versions],
+        "versions": [str(version) for version in sorted(versions)],
         "platform": PLATFORM,
         "inputs": [{"name": manifest.input.name, "datatype": "UINT8", "shape": [-1, *manifest.input.shape]}],
         "outputs": [{"name": manifest.output, "datatype": "FP32", "shape": [-1, len(manifest.labels)]}],
@@ -231,9 +231,8 @@ def classify(rows: NDArray[np.float32], labels: tuple[str, ...], count: int) -> 
     ]
 
 
-def pack(texts: Iterable[str]) -> bytes:
+def pack(elements: Iterable[bytes]) -> bytes:
     """A BYTES tensor in binary."""
-    elements = [text.encode() for text in texts]
     return b"".join(chain.from_iterable((len(each).to_bytes(LENGTH, "little"), each) for each in elements))
 
 

@@ -61,9 +61,13 @@ def respond(error: ServiceError) -> Response:
 
 def respond_tersely(error: ServiceError) -> Response:
     """The same in the form of the dialects that have one line for it: `{"error": "…"}`."""
+    return terse(status_of(error), sentence(error), headers_of(error))
+
+
+def sentence(error: ServiceError) -> str:
+    """What `describe` says, in one line."""
     details = describe(error)
-    said = [details["detail"]] + [f"{name}: {details[name]}" for name in WORDS if name in details]
-    return terse(status_of(error), "; ".join(said), headers_of(error))
+    return "; ".join([details["detail"], *(f"{name}: {details[name]}" for name in WORDS if name in details)])
 
 
 def headers_of(error: ServiceError) -> dict[str, str]:

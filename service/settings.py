@@ -3,10 +3,11 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, SecretStr, model_validator
+from pydantic import Field, PositiveInt, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
 PREFIX = "CONVOLVE_"
@@ -34,6 +35,8 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
     workers: int = Field(0, ge=0)
     """Processes that answer; 0 is one for each processor core."""
+    grpc_port: int | None = Field(None, ge=1, le=65535)
+    """Port for the Open Inference Protocol over gRPC, which needs the extra grpc."""
     models: Path = Path("models")
     """Folder with the models: <name>/<version>/."""
     poll_s: float = Field(1.0, gt=0)
@@ -74,6 +77,13 @@ class Settings(BaseSettings):
     """Whether the network may be looked into: /inside and /models/NAME/versions/V/network."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
+
+    @field_validator("grpc_port")
+    @classmethod
+    def grpc_is_there(cls, port: int | None) -> int | None:
+        if port is not None and not (find_spec("grpc") and find_spec("google") and find_spec("google.protobuf")):
+            raise ValueError("grpcio and protobuf are not installed: they are the extra grpc")
+        return port
 
     @model_validator(mode="after")
     def queue_holds_a_call(self) -> Self:

@@ -170,7 +170,7 @@ def tell(serving: Serving, question: Question, rows: NDArray[np.float32]) -> Res
     if not wanted.binary:
         output["data"] = values
         return Answer(told)
-    binary = inference.pack(values) if wanted.classes else rows.tobytes()
+    binary = inference.pack(map(str.encode, values)) if wanted.classes else rows.tobytes()
     output["parameters"] = {"binary_data_size": len(binary)}
     header = orjson.dumps(told)
     return Response(header + binary, 200, {HEADER: str(len(header))}, "application/octet-stream")
@@ -211,8 +211,9 @@ async def model_ready(request: Request) -> Response:
 @router.get(VERSION, **name_in_path("version"))
 async def metadata(request: Request) -> Response:
     """The model's tensors."""
+    shared: Shared = request.scope["state"]["shared"]
     manifest = road.find(request).manifest
-    return Answer(inference.describe(manifest, [manifest.version]))
+    return Answer(inference.describe(manifest, shared.registry.models[manifest.name].versions))
 
 
 @router.post("/v2/repository/index")

@@ -1,0 +1,197 @@
+"""The Open Inference Protocol, version 2, over gRPC: the same road as over REST. Needs the extra `grpc`.
+
+Every worker listens on the port, and the kernel hands each new connection to one of them.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from service import inference, problems, road
+from service.errors import BadBody, Overload, ServiceError
+from service.inference import Question, Tensor, Wanted
+from service.messages import MESSAGES, SERVICE
+from service.serving import Serving
+from service.state import Shared
+
+CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    413: grpc.StatusCode.INVALID_ARGUMENT,
+    415: grpc.StatusCode.INVALID_ARGUMENT,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+"""What gRPC calls each status; INTERNAL is the rest."""
+CONTENTS = {
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+"""Where values of each datatype lie, if they are not raw."""
+
+Answering = Callable[[Shared, Any, Any], Awaitable[tuple[dict[str, Any], Serving | None]]]
+"""A method: from a question, and its call, to the fields of the answer, and who gave it."""
+
+
+@asynccontextmanager
+async def listening(shared: Shared) -> AsyncIterator[None]:
+    """Answer on `grpc_port` as long as this lasts."""
+    settings = shared.settings
+    server = grpc.aio.server(
+        options=[("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", settings.max_body_bytes)],
+        maximum_concurrent_rpcs=settings.max_queue,
+    )
+    handlers = {
+        method.name: grpc.unary_unary_rpc_method_handler(
+            partial(handle, shared, method.name),
+            request_deserializer=MESSAGES[method.input_type.name].FromString,
+            response_serializer=MESSAGES[method.output_type.name].SerializeToString,
+        )
+        for method in SERVICE.methods
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+    server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(settings.stop_s)
+
+
+async def handle(shared: Shared, name: str, question: Any, context: Any) -> Any:
+    """Answer a call, or say what is wrong with it; count it as the door counts those over HTTP."""
+    started = time.perf_counter()
+    serving, status, metrics = None, 200, shared.metrics
+    metrics.in_flight.inc()
+    try:
+        fields, serving = await METHODS[name](shared, question, context)
+        return MESSAGES[f"{name}Response"](**fields)
+    except ServiceError as error:
+        status = problems.status_of(error)
+        metrics.rejected.labels(error.slug()).inc()
+        if isinstance(error, Overload):
+            context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.retry_after_s * 1000)),))
+        return await context.abort(CODES.get(status, grpc.StatusCode.INTERNAL), problems.sentence(error))
+    finally:
+        metrics.in_flight.dec()
+        model, version = (serving.manifest.name, str(serving.manifest.version)) if serving else ("", "")
+        metrics.requests.labels(f"grpc {name}", status, model, version).inc()
+        metrics.request_seconds.labels(f"grpc {name}", model, version).observe(time.perf_counter() - started)
+
+
+def find(shared: Shared, name: str, version: str, context: Any) -> Serving:
+    """The version that is asked; a canary knows its callers again by their metadata, as by headers over HTTP."""
+    headers = [(key.encode(), value.encode()) for key, value in context.invocation_metadata() if type(value) is str]
+    return shared.registry.get(name, road.number(version), headers=headers)
+
+
+async def server_live(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
+    return {"live": True}, None
+
+
+async def server_ready(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
+    try:
+        shared.ready()
+    except Overload:
+        return {"ready": False}, None
+    return {"ready": True}, None
+
+
+async def server_metadata(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
+    return inference.SERVER, None
+
+
+async def model_ready(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], Serving]:
+    return {"ready": True}, find(shared, question.name, question.version, context)
+
+
+async def model_metadata(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], Serving]:
+    serving = find(shared, question.name, question.version, context)
+    return inference.describe(serving.manifest, shared.registry.models[serving.manifest.name].versions), serving
+
+
+async def repository_index(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
+    return {"models": inference.index(shared.registry.states(), only_ready=question.ready)}, None
+
+
+async def model_infer(shared: Shared, asked: Any, context: Any) -> tuple[dict[str, Any], Serving]:
+    """Probabilities for a tensor of pictures; raw if the question is raw."""
+    serving = find(shared, asked.model_name, asked.model_version, context)
+    started = time.perf_counter()
+    question = read(asked, serving)
+    pixels = await inference.prepare(serving, question, shared.settings.max_pictures)
+    serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
+    return tell(serving, question, await serving.predict(pixels)), serving
+
+
+def tell(serving: Serving, question: Question, rows: NDArray[np.float32]) -> dict[str, Any]:
+    """The answer's fields."""
+    manifest, wanted = serving.manifest, question.wanted
+    output: dict[str, Any] = {"name": manifest.output, "datatype": "FP32", "shape": rows.shape}
+    told: dict[str, Any] = {"model_name": manifest.name, "model_version": str(manifest.version), "id": question.id}
+    if wanted.classes:
+        texts = inference.classify(rows, manifest.labels, wanted.classes)
+        output["datatype"], output["shape"] = "BYTES", (len(texts), len(texts[0]))
+        values = [text.encode() for row in texts for text in row]
+    if wanted.binary:
+        told["raw_output_contents"] = [inference.pack(values) if wanted.classes else rows.tobytes()]
+    else:
+        output["contents"] = {"bytes_contents": values} if wanted.classes else {"fp32_contents": rows.reshape(-1)}
+    return {**told, "outputs": [output]}
+
+
+def read(asked: Any, serving: Serving) -> Question:
+    """What a message asks. Errors as over REST."""
+    manifest = serving.manifest
+    inference.check_names("input", [each.name for each in asked.inputs], manifest.input.name)
+    if asked.outputs:
+        inference.check_names("output", [each.name for each in asked.outputs], manifest.output)
+    classes = asked.outputs[0].parameters["classification"].int64_param if asked.outputs else 0
+    if classes < 0:
+        raise BadBody("classification is not a number", expected="a whole number from 1 on", found=str(classes))
+    mode = asked.parameters["prepare"].string_param or "auto"
+    raw = len(asked.raw_input_contents) > 0
+    return Question(tensor_of(asked), Wanted(raw, classes), inference.mode_of(mode), asked.id)
+
+
+def tensor_of(asked: Any) -> Tensor:
+    """The input, its data raw or as values."""
+    (given,) = asked.inputs
+    shape = inference.sized(list(given.shape))
+    if not asked.raw_input_contents:
+        values = getattr(given.contents, CONTENTS[given.datatype]) if given.datatype in CONTENTS else ()
+        return Tensor(given.datatype, shape, list(values))
+    if len(asked.raw_input_contents) != 1 or given.HasField("contents"):
+        raise BadBody(
+            "the input's data are not there once",
+            expected="contents, or one entry in raw_input_contents",
+            found=f"{len(asked.raw_input_contents)} raw entries" + " and contents" * given.HasField("contents"),
+        )
+    return Tensor(given.datatype, shape, memoryview(asked.raw_input_contents[0]))
+
+
+METHODS: dict[str, Answering] = {
+    "ServerLive": server_live,
+    "ServerReady": server_ready,
+    "ServerMetadata": server_metadata,
+    "ModelReady": model_ready,
+    "ModelMetadata": model_metadata,
+    "ModelInfer": model_infer,
+    "RepositoryIndex": repository_index,
+}

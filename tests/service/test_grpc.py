@@ -1,0 +1,206 @@
+"""The Open Inference Protocol over gRPC: the same answers, the same refusals."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from starlette.testclient import TestClient
+
+from service import settings
+from service.messages import MESSAGES, SERVICE
+from service.settings import Settings
+from tests.fakes import Failing, Reader, answer_to, picture
+from tests.service.conftest import EXAMPLES, ROOT, Start
+from tests.service.test_openinference import elements
+
+SEVEN = (EXAMPLES / "seven.png").read_bytes()
+NUMBERS = [3, 300, 4321]
+PICTURES = np.stack([picture(number) for number in NUMBERS])
+EXPECTED = np.stack([answer_to(number) for number in NUMBERS])
+
+Call = Callable[..., Any]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def ask(start: Start) -> Iterator[Callable[..., Call]]:
+    """A service of one's own, and a caller of its methods: `ask(engine)("ServerLive")`."""
+    channels = []
+
+    def connect(*engine: Any, **settings: Any) -> Call:
+        port = free_port()
+        client = start(*engine, grpc_port=port, **settings)
+        channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        channels.append(channel)
+
+        def call(name: str, /, **fields: Any) -> Any:
+            method = channel.unary_unary(
+                f"/{SERVICE.full_name}/{name}",
+                request_serializer=MESSAGES[f"{name}Request"].SerializeToString,
+                response_deserializer=MESSAGES[f"{name}Response"].FromString,
+            )
+            return method(MESSAGES[f"{name}Request"](**fields), timeout=20)
+
+        call.http = client  # type: ignore[attr-defined]
+        return call
+
+    yield connect
+    for channel in channels:
+        channel.close()
+
+
+def tensor(datatype: str = "UINT8", shape: Any = (3, 28, 28, 1), **more: Any) -> dict[str, Any]:
+    return {"name": "image", "datatype": datatype, "shape": shape, **more}
+
+
+def refused(call: Call, code: str, /, *words: str, **fields: Any) -> Any:
+    with pytest.raises(grpc.RpcError) as caught:
+        call("ModelInfer", **{"model_name": "mnist", **fields})
+    error: Any = caught.value
+    assert error.code().name == code, error.details()
+    for word in words:
+        assert word in error.details()
+    return error
+
+
+def test_health_and_metadata(ask: Callable[..., Call]) -> None:
+    call = ask()
+    assert call("ServerLive").live
+    assert call("ServerReady").ready
+    assert call("ModelReady", name="mnist").ready
+    assert call("ModelReady", name="mnist", version="1").ready
+    assert "classification" in call("ServerMetadata").extensions
+    metadata = call("ModelMetadata", name="mnist")
+    assert (metadata.name, list(metadata.versions)) == ("mnist", ["1"])
+    assert (metadata.inputs[0].datatype, list(metadata.inputs[0].shape)) == ("UINT8", [-1, 28, 28, 1])
+    assert (metadata.outputs[0].name, list(metadata.outputs[0].shape)) == ("probabilities", [-1, 10])
+    (listed,) = call("RepositoryIndex").models
+    assert (listed.name, listed.version, listed.state) == ("mnist", "1", "READY")
+
+
+def test_a_server_without_a_model_is_live_but_not_ready(ask: Callable[..., Call], tmp_path: Any) -> None:
+    call = ask(models=tmp_path)
+    assert call("ServerLive").live
+    assert not call("ServerReady").ready
+
+
+@pytest.mark.parametrize(
+    ("datatype", "kind", "field"),
+    [
+        ("UINT8", "<u1", "uint_contents"),
+        ("INT32", "<i4", "int_contents"),
+        ("UINT64", "<u8", "uint64_contents"),
+        ("INT64", "<i8", "int64_contents"),
+        ("FP32", "<f4", "fp32_contents"),
+        ("FP64", "<f8", "fp64_contents"),
+        ("FP16", "<f2", None),
+    ],
+)
+def test_numbers_raw_and_as_values_are_answered_in_the_same_form(
+    ask: Callable[..., Call], datatype: str, kind: str, field: str | None
+) -> None:
+    call = ask(Reader())
+    data = PICTURES.astype(kind)
+    answer = call(
+        "ModelInfer", model_name="mnist", id="42", inputs=[tensor(datatype)], raw_input_contents=[data.tobytes()]
+    )
+    assert (answer.id, answer.model_name, answer.model_version) == ("42", "mnist", "1")
+    np.testing.assert_array_equal(np.frombuffer(answer.raw_output_contents[0], "<f4").reshape(3, 10), EXPECTED)
+    if field is not None:
+        given = tensor(datatype, contents={field: data.ravel().tolist()})
+        (output,) = call("ModelInfer", model_name="mnist", model_version="1", inputs=[given]).outputs
+        assert (output.datatype, list(output.shape)) == ("FP32", [3, 10])
+        np.testing.assert_array_equal(np.float32(output.contents.fp32_contents).reshape(3, 10), EXPECTED)
+
+
+def test_files_are_answered_as_by_our_own_route(ask: Callable[..., Call], client: TestClient) -> None:
+    call = ask()
+    (own,) = client.post("/predict", content=SEVEN).json()["predictions"]
+    raw = call("ModelInfer", model_name="mnist", inputs=[tensor("BYTES", [1])], raw_input_contents=[elements(SEVEN)])
+    np.testing.assert_allclose(np.frombuffer(raw.raw_output_contents[0], "<f4"), own["probabilities"], rtol=1e-6)
+    given = tensor("BYTES", [1], contents={"bytes_contents": [SEVEN]})
+    outputs = [{"name": "probabilities", "parameters": {"classification": {"int64_param": 1}}}]
+    (output,) = call("ModelInfer", model_name="mnist", inputs=[given], outputs=outputs).outputs
+    assert (output.datatype, list(output.shape)) == ("BYTES", [1, 1])
+    assert output.contents.bytes_contents[0].endswith(b":7:7")
+
+
+def test_refusals(ask: Callable[..., Call]) -> None:
+    call = ask(Reader(), max_pictures=3)
+    raw = [PICTURES.tobytes()]
+    good = {"inputs": [tensor()], "raw_input_contents": raw}
+    refused(call, "NOT_FOUND", "nope", **{**good, "model_name": "nope"})
+    refused(call, "NOT_FOUND", **good, model_version="99")
+    refused(call, "INVALID_ARGUMENT", **good, model_version="one")
+    refused(call, "INVALID_ARGUMENT", "none")
+    refused(call, "INVALID_ARGUMENT", inputs=[tensor(), tensor()], raw_input_contents=raw * 2)
+    refused(call, "INVALID_ARGUMENT", "other", inputs=[{**tensor(), "name": "other"}], raw_input_contents=raw)
+    refused(call, "INVALID_ARGUMENT", "2 raw", inputs=[tensor()], raw_input_contents=raw * 2)
+    refused(call, "INVALID_ARGUMENT", "contents", **{**good, "inputs": [tensor(contents={"uint_contents": [1]})]})
+    refused(call, "INVALID_ARGUMENT", "2,352", inputs=[tensor()], raw_input_contents=[b"x"])
+    refused(call, "INVALID_ARGUMENT", inputs=[tensor()])
+    refused(call, "INVALID_ARGUMENT", "[-1", inputs=[tensor(shape=[-1, 784])], raw_input_contents=raw)
+    refused(call, "INVALID_ARGUMENT", inputs=[tensor(shape=[1] * 1000)], raw_input_contents=raw)
+    refused(call, "INVALID_ARGUMENT", "at most 3", inputs=[tensor(shape=[10**9, 784])], raw_input_contents=raw)
+    refused(call, "INVALID_ARGUMENT", "BOOL", inputs=[tensor("BOOL")], raw_input_contents=raw)
+    refused(call, "INVALID_ARGUMENT", "round(255", inputs=[tensor("FP32", [1, 784], contents={"fp32_contents": [0.5] * 784})])  # fmt: skip # noqa: E501
+    refused(call, "INVALID_ARGUMENT", "other", **good, outputs=[{"name": "other"}])
+    refused(call, "INVALID_ARGUMENT", **good, outputs=[{"name": "probabilities"}] * 2)
+    refused(call, "INVALID_ARGUMENT", **good, parameters={"prepare": {"string_param": "maybe"}})
+    negative = {"name": "probabilities", "parameters": {"classification": {"int64_param": -1}}}
+    refused(call, "INVALID_ARGUMENT", **good, outputs=[negative])
+
+
+def test_a_message_beyond_the_cap_a_full_queue_and_a_failing_network(ask: Callable[..., Call]) -> None:
+    call = ask(Failing(), max_body_bytes=10_000)
+    refused(call, "RESOURCE_EXHAUSTED", inputs=[tensor()], raw_input_contents=[bytes(10_000)])
+    bad = refused(call, "INTERNAL", inputs=[tensor(shape=[1, 784])], raw_input_contents=[picture(666).tobytes()])
+    assert "secret" not in bad.details()
+    http: Any = call.http  # type: ignore[attr-defined]
+    http.app_state["shared"].registry.get("mnist", None).batcher.max_queue = 0
+    full = refused(call, "UNAVAILABLE", inputs=[tensor()], raw_input_contents=[PICTURES.tobytes()])
+    assert int(dict(full.trailing_metadata())["grpc-retry-pushback-ms"]) >= 1000
+
+
+def test_calls_are_counted(ask: Callable[..., Call]) -> None:
+    call = ask(Reader())
+    call("ModelInfer", model_name="mnist", inputs=[tensor()], raw_input_contents=[PICTURES.tobytes()])
+    refused(call, "NOT_FOUND", model_name="nope")
+    page = call.http.get("/metrics").text  # type: ignore[attr-defined]
+    assert re.search(r'requests_total\{model="mnist",route="grpc ModelInfer",status="200",version="1"\} 1', page)
+    assert re.search(r'requests_total\{model="",route="grpc ModelInfer",status="404",version=""\} 1', page)
+
+
+def test_the_compiled_messages_are_those_of_the_definition() -> None:
+    text = (ROOT / "service" / "inference.proto").read_text()
+    written = re.findall(r"^\s+(?:repeated |map<.*>|\S+ )*?(\w+) = (\d+);", text, re.MULTILINE)
+    found = []
+
+    def walk(message: Any) -> None:
+        found.extend((field.name, str(field.number)) for field in message.fields)
+        for nested in message.nested_types:
+            if not nested.GetOptions().map_entry:
+                walk(nested)
+
+    for message in SERVICE.file.message_types_by_name.values():
+        walk(message)
+    assert sorted(found) == sorted(written)
+    assert {method.name for method in SERVICE.methods} == set(re.findall(r"rpc (\w+)\(", text))
+
+
+def test_it_is_off_by_default_and_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().grpc_port is None
+    monkeypatch.setattr(settings, "find_spec", lambda name: None)
+    with pytest.raises(ValidationError, match="the extra grpc"):
+        Settings(grpc_port=8001)
