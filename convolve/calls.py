@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 CHANGE_S = 90.0
 """Seconds for a change of what serves: a version proves itself, and all workers follow. Servers give up after 60."""
+PICTURE_S = 1.0
+"""Seconds for one large picture among many, amply."""
 OF_THE_PICTURE = frozenset({400, 413, 415})
 """Statuses that say something of what was sent."""
 
@@ -98,10 +100,16 @@ def predict_many(sources: Sequence[Source], options: Options) -> Call[list[Predi
             raise problem
         return [problem]
 
-    # A call with one picture is refused as a whole where that picture is bad.
-    accepts = OF_THE_PICTURE if len(sources) == 1 else frozenset[int]()
-    body = body_of(sources)
-    return Call(method="POST", path="predict", params=dict(options), body=body, read=read, accepts=accepts)
+    return Call(
+        method="POST",
+        path="predict",
+        params=dict(options),
+        body=body_of(sources),
+        read=read,
+        # A call with one picture is refused as a whole where that picture is bad.
+        accepts=OF_THE_PICTURE if len(sources) == 1 else frozenset(),
+        takes_s=PICTURE_S * len(sources),
+    )
 
 
 def read_predictions(response: httpx2.Response, count: int) -> list[Prediction | Problem]:

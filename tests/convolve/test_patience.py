@@ -106,6 +106,15 @@ def test_the_last_try_has_only_the_time_that_is_left(connect: Connect) -> None:
     assert script.timeouts == [5, 1]
 
 
+def test_many_pictures_have_more_time_than_one(connect: Connect) -> None:
+    many = httpx2.Response(200, json={**GOOD, "predictions": good().json()["predictions"] * 40})
+    script = Script(good(), many)
+    ask = connect(script, timeout_s=15)
+    ask.predict(b"x")
+    list(ask.predict_many([b"x"] * 40))
+    assert script.timeouts == [15, 40]
+
+
 def test_what_changes_something_is_not_repeated_when_its_answer_got_lost() -> None:
     request = httpx2.Request("POST", "http://x")
     for repeatable in (True, False):
