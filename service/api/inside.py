@@ -37,12 +37,19 @@ ERRATUM = "The lecture slides print 18,494; their own formula, and their own tot
 @router.post("/inside", **INSIDE_API)
 async def look_inside(request: Request) -> Response:
     """Every value that the network computes for one picture, layer by layer."""
-    query = parse_query(request, "model", "version", "prepare", "format")
+    query = parse_query(request, "model", "version", "prepare", "layers", "format")
     shared, serving = find(request, query)
     seen = await see(request, serving, query)
     microscope, folder = opened(shared, serving)
     layers, values = await microscope.look(folder, seen.pixels)
     probabilities = values[layers[-1].name]
+    layers = select(layers, query.get("layers", "all"))
+    values = {
+        name: array
+        for layer in layers
+        for name in (f"{layer.name}.before", layer.name)
+        if (array := values.get(name)) is not None
+    }
     best = int(probabilities.argmax())
     facts = {
         "model": serving.manifest.name,
@@ -230,22 +237,31 @@ def counted(layer: Layer, below: Layer) -> str | None:
     return f"({inputs}{' + 1' if layer.bias is not None else ''}) · {layer.shape[-1]}"
 
 
-def pick(layers: list[Layer], names: str, query: Mapping[str, str]) -> dict[str, Numbers]:
-    """The weights of some layers: `all`, `none`, or names with commas between; `unit` takes one filter of each.
+def select(layers: list[Layer], names: str) -> list[Layer]:
+    """Some layers: `all`, `none`, or names with commas between.
 
     Raises:
-        BadQuery: No such layer, or no such unit.
+        BadQuery: One is not there.
     """
-    holders = {layer.name: layer for layer in layers if layer.kernel is not None}
-    wanted = {"all": list(holders), "none": []}.get(names, names.split(","))
-    weights: dict[str, Numbers] = {}
+    by_name = {layer.name: layer for layer in layers}
+    wanted = {"all": list(by_name), "none": []}.get(names, names.split(","))
     for name in wanted:
-        if name not in holders:
-            raise BadQuery(
-                "a layer without weights", expected=f"all, none, or of: {', '.join(holders)}", found=ascii(name)[:80]
-            )
-        kernel, bias = holders[name].kernel, holders[name].bias
-        assert kernel is not None  # noqa: S101 - else it were not among the holders
+        if name not in by_name:
+            expected = f"all, none, or of: {', '.join(by_name)}"
+            raise BadQuery("there is no such layer, or nothing in it", expected=expected, found=ascii(name)[:80])
+    return [by_name[name] for name in dict.fromkeys(wanted)]
+
+
+def pick(layers: list[Layer], names: str, query: Mapping[str, str]) -> dict[str, Numbers]:
+    """The weights of the layers with these names; `unit` takes one filter of each.
+
+    Raises:
+        BadQuery: No such layer, one without weights, or no such unit.
+    """
+    weights: dict[str, Numbers] = {}
+    for layer in select([layer for layer in layers if layer.kernel is not None], names):
+        name, kernel, bias = layer.name, layer.kernel, layer.bias
+        assert kernel is not None  # noqa: S101 - the others were left out
         bias = np.zeros(kernel.shape[-1], np.float32) if bias is None else bias
         if "unit" in query:
             unit = query["unit"]

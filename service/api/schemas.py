@@ -314,7 +314,19 @@ INSIDE_API: dict[str, Any] = {
         },
         422: REFUSED,
     },
-    "openapi_extra": {"parameters": [*SHARED_PARAMETERS, FORMAT], "requestBody": ONE_PICTURE},
+    "openapi_extra": {
+        "parameters": [
+            *SHARED_PARAMETERS,
+            {
+                "name": "layers",
+                "in": "query",
+                "description": "`all`, `none` (only what was done to the picture), or names with commas between.",
+                "schema": {"type": "string", "default": "all"},
+            },
+            FORMAT,
+        ],
+        "requestBody": ONE_PICTURE,
+    },
 }
 OCCLUSION_API: dict[str, Any] = {
     "response_model": None,

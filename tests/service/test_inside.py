@@ -157,6 +157,14 @@ def test_what_lies_outside_of_the_receptive_field_does_not_matter(client: TestCl
         assert np.abs(within[name][row, column] - before[name][row, column]).max() > 0.01
 
 
+def test_some_layers_only(client: TestClient) -> None:
+    whole = client.post("/inside?layers=conv_2,fc_2", content=SEVEN).json()
+    assert [layer["name"] for layer in whole["layers"]] == ["conv_2", "fc_2"]
+    none = client.post("/inside?layers=none", content=SEVEN).json()
+    assert none["layers"] == []
+    assert none["seen"] == whole["seen"]
+
+
 def test_some_weights_only(client: TestClient, weights: dict[str, NDArray[Any]]) -> None:
     found = client.get(NETWORK, params={"weights": "conv_1,fc_1", "unit": "7"}).json()["weights"]
     assert found.keys() == {"conv_1.kernel", "conv_1.bias", "fc_1.kernel", "fc_1.bias"}
@@ -182,6 +190,7 @@ def test_occlusion_is_what_predict_says_of_covered_pictures(client: TestClient) 
     [
         ("POST", "/inside?top=3", 400),
         ("POST", "/inside?format=xml", 400),
+        ("POST", "/inside?layers=conv_9", 400),
         ("POST", "/inside?prepare=maybe", 400),
         ("POST", "/inside?version=77", 404),
         ("POST", "/inside?model=nope", 404),
