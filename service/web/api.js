@@ -1,0 +1,47 @@
+// The only place that talks to the service.
+
+import { unpack } from "./safetensors.js";
+
+/** What the service said when it could not answer. */
+export class Refusal extends Error {
+  constructor(status, problem) {
+    super([problem.detail ?? "The service did not answer.", problem.found && `Found: ${problem.found}.`, problem.fix]
+      .filter(Boolean).join(" "));
+    this.status = status;
+  }
+}
+
+async function ask(path, options) {
+  const response = await fetch(path, options);
+  if (response.ok) return response;
+  throw new Refusal(response.status, await response.json().catch(() => ({})));
+}
+
+/** A picture file goes as it is, pixels as JSON. */
+function post(path, picture, query) {
+  const file = picture instanceof Blob;
+  return ask(`${path}?${new URLSearchParams(query)}`, {
+    method: "POST",
+    headers: { "Content-Type": file ? "application/octet-stream" : "application/json" },
+    body: file ? picture : JSON.stringify({ image: picture }),
+  });
+}
+
+const arrays = async (response) => unpack(await (await response).arrayBuffer());
+const json = async (response) => (await response).json();
+
+export async function predict(picture, query = {}) {
+  const answer = await json(post("predict", picture, query));
+  return { ...answer, ...answer.predictions[0] };
+}
+export const inside = (picture, query = {}) => arrays(post("inside", picture, { ...query, format: "safetensors" }));
+export const occlusion = (picture, query = {}) => json(post("inside/occlusion", picture, query));
+const networkPath = ({ name, version }) => `models/${encodeURIComponent(name)}/versions/${version}/network`;
+export const network = (model) => json(ask(networkPath(model)));
+export const weights = (model, query) =>
+  arrays(ask(`${networkPath(model)}?${new URLSearchParams({ ...query, format: "safetensors" })}`));
+export const ready = () => json(ask("health/ready"));
+export const models = async () => (await json(ask("models"))).models;
+export const metrics = async () => (await ask("metrics")).text();
+export const examples = () => json(ask("examples"));
+export const file = async (path) => (await ask(path)).blob();

@@ -1,0 +1,29 @@
+// Work that is asked for faster than it can be done: one run at a time, always for the newest state.
+
+export class Latest {
+  /** `task` is async; `fail` gets what it throws; `gap` milliseconds lie between two runs, at least. */
+  constructor(task, fail, gap = 0) {
+    this.task = task;
+    this.fail = fail;
+    this.gap = gap;
+    this.wanted = 0;
+    this.running = false;
+  }
+
+  /** Do it, or do it again as soon as the run that is under way has ended. */
+  async ask() {
+    this.wanted++;
+    if (this.running) return;
+    this.running = true;
+    for (let done = 0; done !== this.wanted;) {
+      done = this.wanted;
+      try {
+        await this.task();
+      } catch (error) {
+        this.fail(error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, this.gap));
+    }
+    this.running = false;
+  }
+}

@@ -1,0 +1,299 @@
+// Wires the parts together. Everything else lives in a file of its own.
+
+import * as api from "./api.js";
+import { Bars } from "./bars.js";
+import { Compare } from "./compare.js";
+import { byId, percent, text } from "./dom.js";
+import { explain } from "./explain.js";
+import { gridOf, trace } from "./geometry.js";
+import { Heat } from "./heat.js";
+import * as lab from "./lab.js";
+import { Latest } from "./latest.js";
+import { Lens, valueAt } from "./lens.js";
+import * as link from "./link.js";
+import { Network } from "./network.js";
+import { Pad } from "./pad.js";
+import { showPath } from "./path.js";
+import { Seen } from "./seen.js";
+import { Sheets } from "./sheets.js";
+import * as snapshot from "./snapshot.js";
+import * as sources from "./sources.js";
+import { Steps } from "./steps.js";
+import * as strip from "./strip.js";
+
+const LIVE_GAP_MS = 30;
+const SAMPLE = "examples/seven.png";
+
+const pad = new Pad(byId("pad"));
+const seen = new Seen(byId("seen"), byId("seen-words"));
+const bars = new Bars(byId("bars"));
+const sheets = new Sheets(byId("layers"));
+const lens = new Lens(byId("lens"), { bar: byId("legend-bar"), least: byId("legend-least"), greatest: byId("legend-greatest") });
+const steps = new Steps({ play: byId("play"), step: byId("step") });
+const heat = new Heat(new Bars(byId("heat-bars"), "Covered: probability of"));
+const compare = new Compare();
+
+let network = null; // null: it may not be looked into
+let answer = null;
+let before = null; // the probabilities when the eraser was taken
+let drawingNumber = 0; // counts changes of the drawing, so that what comes late for an older one is dropped
+let explained = 0; // counts the sums written out, for the same reason
+let rendering = 0;
+let lit = false; // whether the drawing shows where the chosen value comes from
+let view = { layer: "conv_1", map: 0, row: 12, column: 12, stage: "after", scale: "common" };
+
+// The answer, while one draws.
+
+const live = new Latest(async () => {
+  if (pad.empty) return;
+  const picture = await pad.picture();
+  const number = drawingNumber;
+  const [found, look] = await Promise.all([api.predict(picture), network && api.inside(picture, { layers: "none" })]);
+  if (pad.empty || (number !== drawingNumber && !pad.stroke)) return;
+  answer = found;
+  bars.show(network?.labels ?? labelsOf(found), found.probabilities, before);
+  showBest();
+  if (look) seen.show(look.arrays["seen.pixels"], look.facts.seen);
+  if (number === drawingNumber && !pad.stroke) tell();
+}, refuse, LIVE_GAP_MS);
+
+const deep = new Latest(async () => {
+  if (pad.empty || !network) return;
+  const picture = await pad.picture();
+  const number = drawingNumber;
+  const { arrays, facts } = await api.inside(picture);
+  if (number !== drawingNumber) return;
+  network.values = arrays;
+  network.probabilities = facts.probabilities;
+  seen.show(arrays["seen.pixels"], facts.seen);
+  lab.setDrawing(arrays["seen.pixels"]);
+  render();
+  await heat.ask(picture, {}, arrays["seen.pixels"]);
+}, refuse);
+
+pad.addEventListener("change", () => {
+  drawingNumber++;
+  lit = false;
+  if (pad.empty) forget();
+  else live.ask();
+});
+pad.addEventListener("settle", () => {
+  if (pad.empty) return;
+  live.ask();
+  deep.ask();
+});
+
+const labelsOf = (found) => found.probabilities.map((_, index) => String(index));
+
+function forget() {
+  answer = before = null;
+  bars.show(network?.labels ?? [...bars.rows.keys()].map(String), bars.rows.map(() => 0));
+  byId("best").textContent = "";
+  byId("best-share").textContent = "";
+  byId("prediction").textContent = "Nothing is drawn yet.";
+  seen.show(null);
+  heat.clear();
+}
+
+function showBest() {
+  byId("best").textContent = answer.label;
+  byId("best-share").textContent = percent(answer.probability);
+}
+
+/** Say the answer once a stroke has ended: not each of its movements. */
+function tell() {
+  const [first, second] = answer.top;
+  const doubt = first.probability < 0.6 ? ` Not sure: ${first.label} or ${second.label}.` : "";
+  byId("prediction").textContent = `${first.label}, ${percent(first.probability)}.${doubt} Then ${second.label}, ${percent(second.probability)}.`;
+}
+
+function refuse(error) {
+  byId("prediction").textContent = error.message;
+}
+
+// The pad's tools
+
+byId("undo").addEventListener("click", () => pad.undo());
+byId("clear").addEventListener("click", () => pad.clear());
+byId("pen").addEventListener("input", (event) => {
+  pad.pen = event.target.valueAsNumber;
+  byId("pen-width").textContent = event.target.value;
+});
+byId("erase").addEventListener("click", (event) => {
+  pad.erasing = !pad.erasing;
+  before = pad.erasing && answer ? answer.probabilities : null;
+  event.currentTarget.setAttribute("aria-pressed", String(pad.erasing));
+  if (answer) bars.show(network?.labels ?? labelsOf(answer), answer.probabilities, before);
+});
+
+async function take(file) {
+  try {
+    pad.set(await sources.open(file));
+  } catch {
+    byId("prediction").textContent = "This is not a picture that can be shown here: PNG, JPEG, WebP, BMP or GIF.";
+  }
+}
+
+// Looking inside
+
+sheets.addEventListener("choose", ({ detail }) => go(detail, true));
+lens.addEventListener("point", ({ detail }) => {
+  if (steps.running) steps.pause();
+  go(detail, true);
+});
+steps.addEventListener("point", ({ detail }) => go(detail, true));
+steps.addEventListener("pause", () => render());
+for (const name of ["stage", "scale"]) {
+  for (const radio of document.getElementsByName(name)) {
+    radio.addEventListener("change", () => go({ [name]: radio.value }));
+  }
+}
+
+/** Change the view, within what there is; `light` up where the value comes from in the drawing. */
+function go(change, light = false) {
+  lit = light;
+  view = { ...view, ...change };
+  if (!network) return;
+  if (network.position(view.layer) < 0) view.layer = network.layers[Math.min(1, network.layers.length - 1)].name;
+  const layer = network.layers[network.position(view.layer)];
+  const { rows, columns, maps } = gridOf(layer);
+  view.row = Math.min(view.row, rows - 1);
+  view.column = Math.min(view.column, columns - 1);
+  view.map = Math.min(view.map, maps - 1);
+  if (layer.shape.length === 1 && view.row * columns + view.column >= layer.shape[0]) view.column = 0;
+  steps.follow(layer, view);
+  if (change.layer) steps.pause();
+  render();
+}
+
+
+function render() {
+  cancelAnimationFrame(rendering);
+  rendering = requestAnimationFrame(renderNow);
+}
+
+function renderNow() {
+  if (!network?.values) return;
+  const position = network.position(view.layer);
+  const layer = network.layers[position];
+  const { columns, maps } = gridOf(layer);
+  const regions = trace(network.layers, position, view);
+  const until = steps.running ? view.row * columns + view.column + 1 : Infinity;
+  sheets.show(view, regions);
+  lens.show(network, view, until);
+  seen.light(lit ? regions[0] : null);
+  const drawn = pad.empty ? null : seen.locate(regions[0]);
+  if (lit) pad.light(drawn);
+  showPath(byId("path"), network, regions, pad, drawn);
+  const stage = layer.activation ? `, ${view.stage} ${{ relu: "ReLU", softmax: "softmax" }[layer.activation]}` : "";
+  const place = layer.shape.length === 3 ? `${maps > 1 ? `map ${view.map}, ` : ""}row ${view.row}, column ${view.column}`
+    : `value ${view.row * columns + view.column}`;
+  byId("value").textContent = `${layer.name}, ${place}${stage}: ${text(valueAt(network, view))}`;
+  for (const name of ["stage", "scale"]) {
+    for (const radio of document.getElementsByName(name)) radio.checked = radio.value === view[name];
+  }
+  byId("steps").hidden = !layer.window;
+  compare.show(current(), view);
+  writeOut();
+}
+
+/** The sum; what comes late for another value is dropped. */
+async function writeOut() {
+  const number = ++explained;
+  try {
+    const elements = await explain(network, view);
+    if (number === explained) byId("sum").replaceChildren(...elements);
+  } catch (error) {
+    if (number === explained) byId("sum").textContent = error.message;
+  }
+}
+
+/** What is compared: the picture at hand with its values and its answer. */
+const current = () => network?.values && {
+  labels: network.labels, layers: network.layers, values: network.values, probabilities: network.probabilities,
+};
+
+byId("keep").addEventListener("click", () => {
+  if (!current()) return;
+  compare.view = view;
+  compare.keep(current());
+  byId("compare-words").textContent = "Kept as A. Now draw something else: it is B.";
+});
+byId("compare-versions").addEventListener("click", async () => {
+  compare.view = view;
+  await compare.ask(await pad.picture(), current()).catch(refuse);
+});
+
+// A link and a picture of the view
+
+async function drawing() {
+  if (pad.empty) return null;
+  if (!pad.base) return { strokes: pad.strokes };
+  const { shape: [rows, columns], data } = seen.pixels;
+  return { pixels: [...data], rows, columns };
+}
+
+byId("link").addEventListener("click", async () => {
+  history.replaceState(null, "", await link.write(view, await drawing()));
+  await navigator.clipboard?.writeText(location.href).catch(() => {});
+  byId("shared").textContent = "The link to this view is copied, and stands in the address line.";
+});
+byId("save").addEventListener("click", async () => {
+  if (!answer) return;
+  await snapshot.save({ seen: byId("seen"), lens: byId("lens"), labels: network?.labels ?? labelsOf(answer),
+    probabilities: answer.probabilities, title: byId("lens").getAttribute("aria-label") ?? "", value: byId("value").textContent });
+  byId("shared").textContent = "The picture is saved as convolve.png.";
+});
+addEventListener("hashchange", restore);
+
+async function restore() {
+  const found = await link.read(location.hash);
+  if (!found) return false;
+  const { view: wanted, drawing: drawn } = found;
+  if (drawn?.strokes) pad.set(null, drawn.strokes);
+  if (drawn?.pixels) pad.set(sources.fromPixels(drawn.pixels, drawn.rows, drawn.columns));
+  go(wanted);
+  return Boolean(drawn);
+}
+
+// Start
+
+async function loadModel() {
+  const [models, ready] = await Promise.all([api.models(), api.ready()]);
+  const model = models.find(({ name, version }) => name === ready.model && String(version) === ready.version);
+  const parts = [`${model.name} ${model.version}`, model.accuracy?.test && `${percent(model.accuracy.test)} right on the test set`,
+    model.precision && `answers in ${model.precision}`];
+  byId("model").textContent = parts.filter(Boolean).join(" · ");
+  compare.offerVersions(models);
+  return model;
+}
+
+async function start() {
+  lab.start();
+  strip.start();
+  sources.listen(pad, take);
+  const shown = restore().then((found) => found || showSample());
+  const model = await loadModel();
+  network = await Network.load(model).catch((error) => {
+    byId("closed").textContent = `The network can not be looked into here. ${error.message}`;
+    return null;
+  });
+  document.body.classList.toggle("closed", !network);
+  if (!answer) bars.show(model.labels, model.labels.map(() => 0));
+  if (network) {
+    sheets.build(network);
+    heat.offer(network.labels);
+    lab.showParameters(network);
+    go({});
+  }
+  sources.offerExamples(byId("examples"), take).catch(() => {});
+  await shown;
+  pad.dispatchEvent(new Event("settle")); // now with what is inside
+}
+
+async function showSample() {
+  const sample = await sources.open(await api.file(SAMPLE), { sample: true });
+  if (pad.empty) pad.show(sample, []);
+}
+
+start().catch(refuse);

@@ -1,0 +1,60 @@
+// Numbers → colours. Dark is nothing, warm is positive, blue is negative: told apart by everybody, and by lightness too.
+
+const WARM = [[15, 15, 20], [84, 30, 36], [186, 74, 30], [247, 160, 62], [255, 238, 190]];
+const BLUE = [[15, 15, 20], [18, 45, 96], [30, 98, 184], [96, 172, 244], [214, 238, 255]];
+
+/** The colour of a value between -1 and 1. */
+export function colour(value) {
+  const stops = value < 0 ? BLUE : WARM;
+  const place = Math.min(1, Math.abs(value) || 0) * (stops.length - 1);
+  const low = Math.min(stops.length - 2, Math.floor(place));
+  return stops[low].map((channel, index) => channel + (stops[low + 1][index] - channel) * (place - low));
+}
+
+const GAMMA = 0.7; // small values are to be seen beside great ones; the legend is painted by the same rule
+const TABLE = Uint32Array.from({ length: 511 }, (_, index) => {
+  const [red, green, blue] = colour(Math.sign(index - 255) * Math.abs((index - 255) / 255) ** GAMMA);
+  return (255 << 24) | (blue << 16) | (green << 8) | red;
+});
+const GREYS = Uint32Array.from({ length: 256 }, (_, grey) => (255 << 24) | (grey << 16) | (grey << 8) | grey);
+
+const scratch = document.createElement("canvas");
+
+/** Paint values onto a canvas, each as a square; `limit` is the value that gets the strongest colour. */
+export function paint(canvas, { rows, columns, at, limit, until = Infinity, grey = false }) {
+  scratch.width = columns;
+  scratch.height = rows;
+  const context = scratch.getContext("2d");
+  const image = context.createImageData(columns, rows);
+  const pixels = new Uint32Array(image.data.buffer);
+  const scale = limit > 0 ? 255 / limit : 0;
+  for (let index = 0; index < Math.min(rows * columns, until); index++) {
+    const level = Math.round(at(index) * scale);
+    pixels[index] = grey ? GREYS[Math.max(0, Math.min(255, level))] : TABLE[Math.max(-255, Math.min(255, level)) + 255];
+  }
+  context.putImageData(image, 0, 0);
+  const target = canvas.getContext("2d");
+  target.imageSmoothingEnabled = false;
+  target.clearRect(0, 0, canvas.width, canvas.height);
+  target.drawImage(scratch, 0, 0, canvas.width, canvas.height);
+}
+
+/** Outline a region that is given in values; light between dark lines, to be seen on every colour. */
+export function outline(canvas, rows, columns, region, strong = false) {
+  const context = canvas.getContext("2d");
+  const x = canvas.width / columns, y = canvas.height / rows;
+  const box = [region.columns[0] * x, region.rows[0] * y,
+    (region.columns[1] - region.columns[0]) * x, (region.rows[1] - region.rows[0]) * y];
+  for (const [width, style] of [[strong ? 6 : 4, "#000"], [strong ? 3 : 2, "#c6ff4f"]]) {
+    context.lineWidth = width;
+    context.strokeStyle = style;
+    context.strokeRect(...box);
+  }
+}
+
+/** The greatest distance from 0. */
+export function reach(values) {
+  let most = 0;
+  for (const value of values) if (Math.abs(value) > most) most = Math.abs(value);
+  return most;
+}

@@ -1,0 +1,47 @@
+// What the network sees, and what was done to the picture for it.
+
+import { outline, paint } from "./palette.js";
+
+export class Seen {
+  constructor(canvas, words) {
+    this.canvas = canvas;
+    this.words = words;
+  }
+
+  /** `pixels`: {shape, data}; `facts`: what was done; `picture`: its kind. */
+  show(pixels, facts) {
+    this.pixels = pixels;
+    this.facts = facts;
+    this.light(null);
+    this.words.textContent = pixels ? describe(facts) : "";
+  }
+
+  /** Light up a region of the 28 × 28. */
+  light(region) {
+    const context = this.canvas.getContext("2d");
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    if (!this.pixels) return;
+    const { shape: [rows, columns, channels], data } = this.pixels;
+    paint(this.canvas, { rows, columns, at: (index) => data[index * channels], limit: 255, grey: true });
+    if (region) outline(this.canvas, rows, columns, region);
+  }
+
+  /** Where a region of the input lies in the picture that was sent: [left, top, right, bottom]. */
+  locate(region) {
+    const { box, scale, shift } = this.facts;
+    const back = (value, axis) => (value - shift[axis]) / scale + (box ? box[axis] : 0);
+    return [back(region.columns[0], 0), back(region.rows[0], 1), back(region.columns[1], 0), back(region.rows[1], 1)];
+  }
+}
+
+function describe({ prepared, turned, inverted, box, scale }) {
+  if (!prepared) return "Taken as it is: it already looks like the pictures that the network was trained on.";
+  if (!box) return "There is nothing to see, so the network gets black.";
+  const [left, top, right, bottom] = box.map(Math.round);
+  return [
+    turned !== 1 && "Turned upright.",
+    inverted && "Dark ink became light on black.",
+    `Cropped to ${right - left} × ${bottom - top} pixels, scaled by ${scale.toPrecision(2)},`,
+    "and moved so that the centre of its mass lies in the middle.",
+  ].filter(Boolean).join(" ");
+}

@@ -1,0 +1,55 @@
+// The service's own numbers, live: requests, latency, batches, and which classes were found.
+
+import * as api from "./api.js";
+import { byId, h } from "./dom.js";
+
+const EVERY_MS = 2000;
+const OURS = /^(\/metrics|\/web|\/examples|\/|\/models|\/docs)$/;
+
+export function start() {
+  let last = null;
+  const turn = async () => {
+    if (document.hidden) return;
+    const now = await api.metrics().then(read, () => null);
+    if (now && last) show(now, last);
+    if (now) last = now;
+  };
+  turn();
+  setInterval(turn, EVERY_MS);
+}
+
+/** Prometheus' text → the sums that we show. */
+export function read(page, time = performance.now()) {
+  const found = { time, requests: 0, seconds: 0, timed: 0, batches: 0, pictures: 0, classes: new Map() };
+  for (const line of page.split("\n")) {
+    const [, name, labels = "", value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
+    const label = (key) => new RegExp(`(?:^|,)${key}="([^"]*)"`).exec(labels)?.[1];
+    if (!name || OURS.test(label("route") ?? "")) continue;
+    if (name === "convolve_requests_total") found.requests += Number(value);
+    if (name === "convolve_request_seconds_sum") found.seconds += Number(value);
+    if (name === "convolve_request_seconds_count") found.timed += Number(value);
+    if (name === "convolve_batch_pictures_count") found.batches += Number(value);
+    if (name === "convolve_batch_pictures_sum") found.pictures += Number(value);
+    if (name === "convolve_predictions_total") {
+      found.classes.set(label("label"), (found.classes.get(label("label")) ?? 0) + Number(value));
+    }
+  }
+  return found;
+}
+
+function show(now, last) {
+  const rate = (now.requests - last.requests) / ((now.time - last.time) / 1000);
+  byId("strip-requests").textContent = rate.toFixed(rate < 10 ? 1 : 0);
+  if (now.timed > last.timed) {
+    byId("strip-latency").textContent = (((now.seconds - last.seconds) / (now.timed - last.timed)) * 1000).toFixed(1);
+  }
+  if (now.batches > last.batches) {
+    byId("strip-batch").textContent = ((now.pictures - last.pictures) / (now.batches - last.batches)).toFixed(1);
+  }
+  const most = Math.max(1, ...now.classes.values());
+  byId("strip-classes").replaceChildren(...[...now.classes].map(([label, count]) => {
+    const bar = h("span", { class: "column" });
+    bar.style.transform = `scaleY(${count / most})`;
+    return h("li", { title: `${label}: ${count}` }, bar, h("span", {}, label));
+  }));
+}
