@@ -62,7 +62,7 @@ function explainConvolution(network, layer, lower, weights, view) {
 function term(part, layer, lower, limits) {
   const width = layer.window[1];
   return h("div", { class: "terms" },
-    matrix(part.patch, width, `Patch of ${lower.name}${lower.shape[2] > 1 ? ` map ${part.channel}` : ""}`, limits[0]),
+    matrix(part.patch, width, `${lower.name}${lower.shape[2] > 1 ? ` map ${part.channel}` : " patch"}`, limits[0]),
     h("span", { class: "sign" }, "×"),
     matrix(part.filter, width, "Filter", limits[1]),
     h("span", { class: "sign" }, "="),

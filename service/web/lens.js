@@ -33,6 +33,7 @@ export class Lens extends EventTarget {
     const cell = Math.max(1, Math.floor(SIDE / Math.max(rows, columns)));
     this.canvas.width = columns * cell;
     this.canvas.height = rows * cell;
+    this.canvas.parentElement.classList.toggle("flat", rows < columns);
     this.canvas.setAttribute("aria-label", `Values of ${this.layer.name}${maps > 1 ? ` map ${view.map}` : ""}`);
     const limit = view.scale === "common" ? reach(values) : most(values, view.map, maps);
     const step = this.layer.shape.length === 3 ? maps : 1;
