@@ -21,7 +21,7 @@ serve: $(VENV)/.serve
 test: $(VENV)/.dev lint
 	$(RUN) -m pytest -m "not verify" $(ARGS)
 
-verify: $(VENV)/.dev
+verify: $(VENV)/.verify
 	$(RUN) -m pytest -m verify $(ARGS)
 
 train: $(VENV)/.dev
@@ -46,6 +46,11 @@ $(VENV)/.dev: requirements/dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch $@ $(VENV)/.serve
 
+# The browser itself is Debian's: apt-get install chromium.
+$(VENV)/.verify: requirements/verify.txt $(VENV)/.dev
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/verify.txt
+	touch $@
+
 # What the named extras of pyproject.toml ask for, without the client: an image of the server has no use for it.
 EXTRAS := $(PYTHON) -c "import sys, tomllib; \
 	extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; \
@@ -56,6 +61,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 # Needs uv. The files carry hashes and no addresses. The largest set comes first, so that the others agree with it.
 lock:
 	$(LOCK) pyproject.toml --extra serve --extra grpc --extra training --group dev -o requirements/dev.txt
+	$(LOCK) --group verify -c requirements/dev.txt -o requirements/verify.txt
 	$(EXTRAS) serve training | $(LOCK) - -c requirements/dev.txt -o requirements/train.txt
 	$(EXTRAS) serve | $(LOCK) - -c requirements/dev.txt -o requirements/serve.txt
 

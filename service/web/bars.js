@@ -17,7 +17,7 @@ export class Bars {
     this.rows.forEach(({ row, meter, fill, ghost, share }, index) => {
       const probability = probabilities[index];
       row.classList.toggle("best", index === best && probability > 0);
-      meter.setAttribute("aria-valuenow", probability);
+      meter.setAttribute("aria-valuenow", probability.toFixed(6));
       meter.setAttribute("aria-valuetext", percent(probability));
       fill.style.transform = `scaleX(${probability})`;
       ghost.hidden = !before;

@@ -23,10 +23,14 @@ export class Lens extends EventTarget {
     canvas.addEventListener("keydown", (event) => this.keydown(event));
   }
 
-  /** `until`: only so many values are there yet. */
-  show(network, view, until = Infinity) {
-    this.layer = network.layers[network.position(view.layer)];
+  /** The view from which the next key goes on: known before it is painted, as keys come faster than frames. */
+  follow(layer, view) {
+    this.layer = layer;
     this.view = view;
+  }
+
+  /** Paint the view; `until`: only so many values are there yet. */
+  show(network, view, until = Infinity) {
     const values = network.of(this.layer, view.stage);
     if (!values) return;
     const { rows, columns, maps } = gridOf(this.layer);

@@ -162,6 +162,7 @@ function go(change, light = false) {
   view.map = Math.min(view.map, maps - 1);
   if (layer.shape.length === 1 && view.row * columns + view.column >= layer.shape[0]) view.column = 0;
   steps.follow(layer, view);
+  lens.follow(layer, view);
   if (change.layer) steps.pause();
   render();
 }

@@ -60,7 +60,7 @@ export class Pad extends EventTarget {
 
   place(event) {
     const box = this.canvas.getBoundingClientRect();
-    const limit = (value) => Math.max(0, Math.min(SIDE - 1, value));
+    const limit = (value) => Math.max(0, Math.min(SIDE - 1, Math.round(value))); // whole, as in a link
     return [limit(((event.clientX - box.left) / box.width) * SIDE), limit(((event.clientY - box.top) / box.height) * SIDE)];
   }
 

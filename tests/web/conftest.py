@@ -1,0 +1,160 @@
+"""The service on a port of its own, and a real browser that looks at it."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:  # `make test` has no browser, and collects this file all the same
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--force-color-profile=srgb",
+]  # fmt: skip
+SEVEN = [(0.28, 0.2), (0.72, 0.2), (0.45, 0.82)]
+THREE = [
+    (0.32, 0.25), (0.45, 0.17), (0.6, 0.2), (0.64, 0.33), (0.55, 0.44), (0.45, 0.48),
+    (0.58, 0.52), (0.67, 0.65), (0.6, 0.79), (0.45, 0.83), (0.31, 0.76),
+]  # fmt: skip
+ONE = [(0.5, 0.15), (0.5, 0.85)]
+
+Open = Callable[..., "Page"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("verify")
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running service."""
+    log = tmp_path_factory.mktemp("service") / "log"
+    command = [sys.executable, "-m", "service", "--port", "0", "--workers", "1", "--drain-s", "0"]
+    with log.open("w") as file, subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file) as process:
+        try:
+            yield wait_for(process, log)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def wait_for(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The address that the service says it listens on, once it answers."""
+    for _ in range(600):
+        for word in log.read_text().split():
+            if word.startswith("http://127.0.0.1:"):
+                try:
+                    with urllib.request.urlopen(f"{word}/health/ready", timeout=2):
+                        return word
+                except OSError:
+                    pass
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["Browser"]:
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: "Browser", address: str) -> Iterator[Open]:
+    """Open the page: `open_page("#…", viewport=…)`. Afterwards, nothing may have failed or gone elsewhere."""
+    contexts = []
+    wrong: list[str] = []
+
+    def watch(page: "Page") -> None:
+        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: check(request.url))
+
+    def check(url: str) -> None:
+        if not url.startswith((address, "data:", "blob:")):
+            wrong.append(f"asked {url}")
+
+    def open_page(fragment: str = "", *, ready: bool = True, **options: Any) -> "Page":
+        context = chromium.new_context(
+            **{
+                "viewport": {"width": 1280, "height": 900},
+                "permissions": ["clipboard-read", "clipboard-write"],
+                **options,
+            }
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        watch(page)
+        page.goto(f"{address}/{fragment}")
+        if ready:
+            expect_text(page, "Prediction", "%")
+            expect_text(page, "Value", ":")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def expect_text(page: "Page", status: str, text: str) -> None:
+    """Wait until a status says so."""
+    from playwright.sync_api import expect
+
+    expect(page.get_by_role("status", name=status, exact=True)).to_contain_text(text, timeout=15_000)
+
+
+def draw(page: "Page", points: list[tuple[float, float]]) -> None:
+    """One stroke with the mouse, in shares of the pad."""
+    pad = page.get_by_role("application", name="Drawing pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+
+
+def show(page: "Page", layer: str, map_: int, row: int, column: int) -> None:
+    """Choose a value: a map by its button, then the place by the arrow keys."""
+    single = page.get_by_role("button", name=f"{layer} values", exact=True)
+    many = page.get_by_role("button", name=f"{layer} map {map_}", exact=True)
+    head = page.get_by_role("button", name=f"Layer {layer}", exact=True)
+    if head.get_attribute("aria-expanded") == "false":  # on a phone, only the chosen layer shows its maps
+        head.click()
+    (single if layer in ("input", "flatten", "fc_1", "fc_2") else many).click()
+    lens = page.get_by_role("application", name=f"Values of {layer}")
+    lens.focus()
+    for key in ["ArrowUp", "ArrowLeft"]:
+        for _ in range(20):
+            page.keyboard.press(f"Shift+{key}")
+    for key, times in (("ArrowDown", row), ("ArrowRight", column)):
+        for _ in range(times // 5):
+            page.keyboard.press(f"Shift+{key}")
+        for _ in range(times % 5):
+            page.keyboard.press(key)
+
+
+def read(page: "Page", name: str) -> float:
+    """A named number of the written-out sum, with all its digits."""
+    found = page.get_by_role("region", name="Sum").get_by_role("group", name=name, exact=True).locator("data")
+    return float(found.first.get_attribute("value") or "nan")
