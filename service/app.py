@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -64,6 +65,7 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=name_of,
     )
     for router in (*DIALECTS, operations.router, admin.router):
         api.include_router(router)
@@ -76,6 +78,13 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
     api.add_exception_handler(RequestValidationError, on_validation_error)
     api.add_exception_handler(HTTPException, on_http_error)
     return Door(api, [route for router in DIALECTS for route in router.routes if isinstance(route, HotRoute)])
+
+
+def name_of(route: APIRoute) -> str:
+    """What a client generated from the OpenAPI document calls a route: `predict`, `v2_infer_version`."""
+    dialect = route.path.split("/")[1]
+    places = [name for name in ("version", "label") if f"{{{name}" in route.path and not route.name.endswith(name)]
+    return "_".join([*([dialect] if dialect in TERSE else []), route.name, *places])
 
 
 def over_grpc(shared: Shared) -> AbstractAsyncContextManager[None]:

@@ -160,7 +160,7 @@ PARAMETERS = [
 REFUSED = {
     "model": Problem,
     "description": "What was expected, what was found, and how to fix it.",
-    "content": {"application/problem+json": {}},
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 PREDICT_API: dict[str, Any] = {
     "response_model": None,

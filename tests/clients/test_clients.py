@@ -1,0 +1,75 @@
+"""The clients that people already have, unmodified, each in an environment of its own, against a running server."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.service.conftest import EXAMPLES, ROOT
+from tests.service.test_grpc import free_port
+from tests.service.test_server import Server, serving
+
+HERE = Path(__file__).parent
+ENVIRONMENTS = ROOT / ".clients"
+SCRIPTS = sorted(path.stem for path in HERE.glob("*.py") if path.read_text().startswith("# /// script"))
+
+pytestmark = pytest.mark.verify
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[Server, int]]:
+    """Two workers, and the port of their gRPC."""
+    port = free_port()
+    with serving("--workers", "2", "--grpc-port", str(port)) as server:
+        yield server, port
+
+
+def environment(script: Path) -> Path:
+    """The Python that has what the script's head asks for; made once, and anew when the head changes."""
+    head = re.match(r"# /// script\n(.*?)# ///\n", script.read_text(), re.DOTALL)
+    assert head is not None
+    wanted = tomllib.loads(head[1].replace("# ", ""))["dependencies"]
+    folder = ENVIRONMENTS / script.stem
+    python, stamp = folder / "bin" / "python", folder / "installed.json"
+    if not stamp.is_file() or json.loads(stamp.read_text()) != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted], check=True)
+        stamp.write_text(json.dumps(wanted))
+    return python
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_client(script: str, server: tuple[Server, int]) -> None:
+    path = HERE / f"{script}.py"
+    http, grpc = server
+    addresses = [f"http://127.0.0.1:{http.port}", f"127.0.0.1:{grpc}"]
+    done = subprocess.run(
+        [environment(path), path, *addresses, ROOT], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def curl(server: tuple[Server, int], path: str, *flags: str) -> object:
+    """What curl gets, as the documentation calls it."""
+    command = ["curl", "--silent", *flags, f"http://127.0.0.1:{server[0].port}{path}"]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+
+
+def test_the_calls_of_tensorflow_servings_documentation_by_curl(server: tuple[Server, int]) -> None:
+    assert curl(server, "/v1/models/mnist") == {
+        "model_version_status": [
+            {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+        ]
+    }
+    b64 = base64.b64encode((EXAMPLES / "seven.png").read_bytes()).decode()
+    rows = curl(server, "/v1/models/mnist:predict", "-d", json.dumps({"instances": [{"b64": b64}]}), "-X", "POST")
+    assert int(np.argmax(rows["predictions"])) == 7  # type: ignore[index]
+    refusal = curl(server, "/v1/models/half:predict", "-d", '{"instances": [1.0,5.0]}', "-X", "POST")
+    assert list(refusal) == ["error"]  # type: ignore[call-overload]
