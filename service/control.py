@@ -46,16 +46,16 @@ class Control:
         self.registry: Registry = lifecycle.registry
         self.settings = lifecycle.settings
         self.board = lifecycle.board
-        self.deciding: asyncio.Task[None] | None = None
+        self.watching: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Decide about trials. Of several workers, one does."""
         if self.board.first:
-            self.deciding = asyncio.create_task(self.decide())
+            self.watching = asyncio.create_task(self.watch())
 
     def close(self) -> None:
-        if self.deciding is not None:
-            self.deciding.cancel()
+        if self.watching is not None:
+            self.watching.cancel()
 
     async def load(self, name: str, version: int | None = None) -> None:
         """Look at a model's folder at once; with a version, load that one although its policy may not name it.
@@ -211,16 +211,20 @@ class Control:
                 )
             await asyncio.sleep(WAIT_S)
 
-    async def decide(self) -> None:
+    async def watch(self) -> None:
         """Look at the numbers of every trial, again and again."""
         while True:
             await asyncio.sleep(self.settings.poll_s)
             try:
-                for name in list(self.registry.models):
-                    if (judged := await self.judge(name)) is not None:
-                        await self.carry_out(name, *judged)
+                await self.decide()
             except Exception:
                 logger.exception("no decision about the trials; the next try comes in %g s", self.settings.poll_s)
+
+    async def decide(self) -> None:
+        """Promote, or take back, whatever has been on trial for long enough."""
+        for name in list(self.registry.models):
+            if (judged := await self.judge(name)) is not None:
+                await self.carry_out(name, *judged)
 
     async def judge(self, name: str) -> tuple[int, Verdict] | None:
         """The version on trial, and what the numbers of all workers say of it since the trial began."""
