@@ -46,10 +46,15 @@ class Watchdog:
             self.loop.call_soon_threadsafe(alive.set)
             if not alive.wait(self.hang_s) and not self.stopped.is_set():
                 self.end("the event loop")
-            for serving in self.registry.everything():
-                since = serving.batcher.busy_since
-                if since is not None and time.monotonic() - since > self.hang_s:
-                    self.end(f"the network of {serving.manifest.name} {serving.manifest.version}")
+            self.check()
+
+    def check(self) -> None:
+        """See that no network has been computing for too long."""
+        # Not in `watch`, which would hold the last version that it has seen while it sleeps.
+        for serving in self.registry.everything():
+            since = serving.batcher.busy_since
+            if since is not None and time.monotonic() - since > self.hang_s:
+                self.end(f"the network of {serving.manifest.name} {serving.manifest.version}")
 
     def end(self, what: str) -> None:
         """No clean-up: whatever would do it hangs."""
