@@ -18,6 +18,7 @@ from service.control import Control
 from service.door import Door, HotRoute, count_refusal
 from service.drain import draining
 from service.errors import ServiceError
+from service.feedback import Feedback
 from service.inside import Microscope
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
@@ -48,8 +49,12 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
             control = Control(lifecycle)
             await lifecycle.start()
             control.start()
+            feedback = Feedback(settings.feedback, settings, metrics) if settings.feedback else None
+            if feedback is not None:
+                feedback.start()
+                stack.callback(feedback.close)
             microscope = stack.enter_context(closing(Microscope())) if settings.inside else None
-            shared = Shared(settings, metrics, registry, control, microscope)
+            shared = Shared(settings, metrics, registry, control, feedback, microscope)
             stack.enter_context(draining(shared))
             stack.enter_context(Watchdog(registry, settings.hang_s))
             gc.freeze()  # what is loaded stays: the collector need not look at it again

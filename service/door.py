@@ -102,7 +102,7 @@ class Door:
             return
         started = time.perf_counter()
         shared: Shared = scope["state"]["shared"]
-        request_id = self.name(scope)
+        request_id = scope["state"]["request_id"] = self.name(scope)
         status = 0
 
         async def reply(message: Message) -> None:

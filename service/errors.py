@@ -17,6 +17,8 @@ ServiceError
 │   │   └── TooManyPictures     pictures in one call
 │   ├── UnknownModel        no such model
 │   │   └── UnknownVersion  no such version of it
+│   ├── UnknownRequest      no such request, or too long ago
+│   ├── FeedbackOff         no pictures are kept on this server
 │   ├── AdminClosed         what it asks for is closed on this server
 │   ├── WrongToken          what it asks for needs a token, and this is none
 │   └── Conflict            not in the present state
@@ -140,6 +142,14 @@ class UnknownModel(CallerError):
 
 class UnknownVersion(UnknownModel):
     """The model is there, that version of it is not."""
+
+
+class UnknownRequest(CallerError):
+    """No such request, or too long ago."""
+
+
+class FeedbackOff(CallerError):
+    """No pictures are kept on this server."""
 
 
 class AdminClosed(CallerError):

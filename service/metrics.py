@@ -171,6 +171,12 @@ class Metrics:
             ("model", "version", "outcome"),
             registry=registry,
         )
+        self.feedback = Counter(
+            "convolve_feedback",
+            "Pictures kept to train on: unsure, flagged, corrected; and those dropped because too many came at once.",
+            ("reason",),
+            registry=registry,
+        )
         self.build = Gauge(
             "convolve_build_info",
             "1, with the versions of what is running.",

@@ -19,6 +19,8 @@ STATUS: dict[type[ServiceError], int] = {
     errors.TooLarge: 413,
     errors.OpaqueNetwork: 422,
     errors.UnknownModel: 404,
+    errors.UnknownRequest: 404,
+    errors.FeedbackOff: 403,
     errors.AdminClosed: 403,
     errors.WrongToken: 401,
     errors.Conflict: 409,

@@ -117,8 +117,18 @@ async def prepare_one(serving: Serving, source: Source, mode: pictures.Mode) -> 
 
 async def ask(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The answers; the question is taken back if its caller leaves while it waits."""
-    if not serving.batcher.congested:
-        return await serving.predict(pixels)
+    if serving.batcher.congested:
+        answers = await ask_while_there(request, serving, pixels)
+    else:
+        answers = await serving.predict(pixels)
+    state = request.scope["state"]
+    if state["shared"].feedback is not None:
+        state["shared"].feedback.remember(state["request_id"].decode(), serving, pixels, answers)
+    return answers
+
+
+async def ask_while_there(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The answers, as long as the caller is there to hear them."""
     asking = asyncio.ensure_future(serving.predict(pixels))
     leaving = asyncio.ensure_future(request.receive())
     leaving.add_done_callback(lambda _: asking.cancel())

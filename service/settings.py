@@ -45,6 +45,16 @@ class Settings(BaseSettings):
     """Seconds that a change by hand waits for all workers, at most."""
     admin_token: SecretStr | None = Field(None, min_length=16)
     """Opens what changes the service to whoever sends it: `Authorization: Bearer …`. Without one, that stays closed."""
+    feedback: Path | None = None
+    """Folder in which pictures are kept to train on: unsure, flagged and corrected ones. Without one, none is kept."""
+    feedback_below: float = Field(0.8, ge=0, le=1)
+    """Probability of the class found, below which a picture counts as unsure."""
+    feedback_pictures: int = Field(10_000, ge=1_000)
+    """Pictures that are kept, at most; the oldest go."""
+    feedback_bytes: PositiveInt = 256 * 1024 * 1024
+    """Bytes that they may take, at most."""
+    feedback_days: float = Field(90.0, gt=0)
+    """Days that a picture is kept, at most."""
     default_model: str = "mnist"
     """Model that answers where a call names none."""
     engine: Literal["openvino", "tensorflow"] = "openvino"
@@ -92,6 +102,12 @@ class Settings(BaseSettings):
                 f"max_queue ({self.max_queue}) must be at least max_pictures ({self.max_pictures}),"
                 " or the largest calls could never be taken"
             )
+        return self
+
+    @model_validator(mode="after")
+    def feedback_is_not_in_the_store(self) -> Self:
+        if self.feedback is not None and self.feedback.resolve().is_relative_to(self.models.resolve()):
+            raise ValueError(f"feedback ({self.feedback}) must not lie inside models ({self.models})")
         return self
 
     @property

@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from service.control import Control
 from service.errors import Draining, NotReady
+from service.feedback import Feedback
 from service.inside import Microscope
 from service.metrics import Metrics
 from service.registry import Registry
@@ -20,6 +21,8 @@ class Shared:
     metrics: Metrics
     registry: Registry
     control: Control
+    feedback: Feedback | None = None
+    """What keeps pictures to train on; None where that is not switched on."""
     microscope: Microscope | None = None
     """What looks into networks; None where that is switched off."""
     draining: bool = False

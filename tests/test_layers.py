@@ -22,7 +22,7 @@ LAYERS = [
     ["problems", "state"],
     ["control"],
     ["lifecycle"],
-    ["inside", "registry"],
+    ["feedback", "inside", "registry"],
     ["trial"],
     ["serving", "verdict"],
     ["batcher", "layers", "repository"],

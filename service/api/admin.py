@@ -1,6 +1,6 @@
 """Routes that change what serves. Closed without a token; an answer means that every worker has followed."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ValidationError
@@ -8,8 +8,9 @@ from pydantic import BaseModel, ValidationError
 from service import bodies
 from service.access import authorise
 from service.api.operations import SharedDep, describe
-from service.api.schemas import ModelDetails, Problem, Target
-from service.errors import BadBody
+from service.api.schemas import Correction, ModelDetails, Problem, Target
+from service.errors import BadBody, FeedbackOff
+from service.feedback import Claim
 from service.state import Shared
 
 router = APIRouter(
@@ -20,6 +21,11 @@ router = APIRouter(
 
 Version = Annotated[int, Path(ge=1, le=999_999_999)]
 Body = TypeVar("Body", bound=BaseModel)
+
+
+def asked(form: type[BaseModel]) -> dict[str, Any]:
+    """What the OpenAPI document says of a small JSON body."""
+    return {"openapi_extra": {"requestBody": {"content": {"application/json": {"schema": form.model_json_schema()}}}}}
 
 
 @router.post("/models/{name}/load", response_model_exclude_none=True)
@@ -50,11 +56,7 @@ async def unload_version(name: str, version: Version, shared: SharedDep) -> Mode
     return await describe(shared, name)
 
 
-@router.post(
-    "/models/{name}/promote",
-    response_model_exclude_none=True,
-    openapi_extra={"requestBody": {"content": {"application/json": {"schema": Target.model_json_schema()}}}},
-)
+@router.post("/models/{name}/promote", response_model_exclude_none=True, **asked(Target))
 async def promote(name: str, request: Request, shared: SharedDep) -> ModelDetails:
     """Let a version answer wherever a call names none. The one before stays loaded, to go back to."""
     target = await read(request, shared, Target)
@@ -68,6 +70,20 @@ async def rollback(name: str, shared: SharedDep) -> ModelDetails:
     """Take back the version on trial; without a trial, the one that answers: the one before answers again."""
     await shared.control.rollback(name)
     return await describe(shared, name)
+
+
+@router.post("/feedback", tags=["feedback"], status_code=204, **asked(Correction))
+async def feedback(request: Request, shared: SharedDep) -> None:
+    """Keep a picture that was answered, with its right class or as flagged, to train on."""
+    if shared.feedback is None:
+        raise FeedbackOff(
+            "no pictures are kept on this server",
+            expected="a server with a folder for feedback",
+            found="none is set",
+            fix="start the server with CONVOLVE_FEEDBACK",
+        )
+    said = await read(request, shared, Correction)
+    await shared.feedback.take(Claim(said.request_id, said.picture, said.label))
 
 
 async def read(request: Request, shared: Shared, form: type[Body]) -> Body:

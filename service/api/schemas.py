@@ -113,6 +113,16 @@ class Target(BaseModel):
         return self
 
 
+class Correction(BaseModel):
+    """What somebody says of a picture that was answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request_id: str = Field(min_length=1, max_length=128, description="`X-Request-ID` of the answer.")
+    picture: int = Field(0, strict=True, ge=0, description="Its place among those that were answered.")
+    label: str | None = Field(None, max_length=200, description="The right class; without one, it is only flagged.")
+
+
 class Models(BaseModel):
     """All versions in the store."""
 

@@ -10,6 +10,7 @@ EXPECTED = {
     "UnsupportedPicture": 415, "WrongShape": 400, "BodyTooLarge": 413, "PictureTooLarge": 413, "TooManyPictures": 413,
     "OpaqueNetwork": 422, "AdminClosed": 403,
     "UnknownModel": 404, "UnknownVersion": 404, "QueueFull": 503, "Draining": 503, "NotReady": 503,
+    "UnknownRequest": 404, "FeedbackOff": 403,
     "WrongToken": 401, "ReadOnlyStore": 409, "VersionRefused": 409, "NothingBefore": 409,
     "BadPolicy": 500, "StoreFull": 507, "NotEverywhere": 504,
     "DeadlineExceeded": 504, "EngineError": 500, "BadManifest": 500, "BadVersion": 500,

@@ -1,0 +1,281 @@
+"""Pictures that are kept to train on: those that the network was unsure of, and those that people flagged or corrected.
+
+Nothing here exists unless a folder is set. The pixels are those that the network saw:
+
+    <folder>/<model>/labelled/<class>/<digest>.png      the right class, as somebody said: a data set to train on
+    <folder>/<model>/unlabelled/<class>/<digest>.png    the class that was found; look through it before it is moved
+
+Number, bytes and age are capped; what goes first is unlabelled and old.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+import tempfile
+import time
+import uuid
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.errors import BadBody, StoreFull, UnknownRequest
+from service.metrics import Metrics
+from service.serving import Serving
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RECENT = 2048
+"""Calls of which each worker remembers the pictures, at most, for feedback to come."""
+RECENT_BYTES = 64 * 1024 * 1024
+RECENT_S = 3600.0
+"""Seconds after which they are forgotten."""
+MAX_PICTURES = 64
+"""Pictures of one call that are remembered, at most."""
+BACKLOG = 64
+"""Pictures that wait to be written, at most; beyond, unsure ones are not kept."""
+PRUNE_EVERY = 32
+"""Pictures that are written between two looks at the caps."""
+REASONS = ("unsure", "flagged", "corrected", "dropped")
+CLAIMS = ".claims"
+"""The folder in which a worker asks the others for a call that it did not answer itself."""
+GLANCE_S = 0.05
+PATIENCE_S = 1.0
+"""Seconds that the others have to find it."""
+
+
+class Call(NamedTuple):
+    """What was answered to one call."""
+
+    at: float
+    """Seconds of the monotonic clock."""
+    model: str
+    labels: tuple[str, ...]
+    pixels: NDArray[np.uint8]
+    found: list[int]
+    """Class of each picture."""
+
+
+class Claim(NamedTuple):
+    """What somebody says of a picture."""
+
+    request_id: str
+    picture: int
+    """Its place among the call's pictures that were answered, from 0 on."""
+    label: str | None
+    """The right class; None only says that something is wrong."""
+
+
+class Feedback:
+    """What one worker remembers, and what all of them keep.
+
+    Args:
+        root: The folder.
+        settings: The caps.
+        metrics: Where to count.
+    """
+
+    def __init__(self, root: Path, settings: Settings, metrics: Metrics) -> None:
+        # Settings
+        self.root = root
+        self.settings = settings
+        self.counts = {reason: metrics.feedback.labels(reason) for reason in REASONS}
+        # Shared
+        self.calls: OrderedDict[str, Call] = OrderedDict()
+        self.bytes = 0
+        self.writer = ThreadPoolExecutor(1, thread_name_prefix="feedback")
+        self.backlog = 0
+        self.written = 0
+        self.watching: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """See that the folder can be written, and listen to the other workers.
+
+        Raises:
+            OSError: It can not.
+        """
+        (self.root / CLAIMS).mkdir(parents=True, exist_ok=True)
+        if self.settings.processes > 1:
+            self.watching = asyncio.create_task(self.watch())
+
+    def close(self) -> None:
+        """Write what waits, then let go."""
+        if self.watching is not None:
+            self.watching.cancel()
+        self.writer.shutdown()
+
+    # What was answered
+
+    def remember(
+        self, request_id: str, serving: Serving, pixels: NDArray[np.uint8], probabilities: NDArray[np.float32]
+    ) -> None:
+        """Remember the pictures of a call for a while, and keep those whose class is unsure."""
+        pixels = pixels[:MAX_PICTURES].copy()
+        found = probabilities[:MAX_PICTURES].argmax(axis=1).tolist()
+        call = Call(time.monotonic(), serving.manifest.name, serving.manifest.labels, pixels, found)
+        self.forget(request_id)
+        self.calls[request_id] = call
+        self.bytes += pixels.nbytes
+        while self.calls and self.too_much():
+            self.forget(next(iter(self.calls)))
+        for index in np.flatnonzero(probabilities[:MAX_PICTURES].max(axis=1) < self.settings.feedback_below).tolist():
+            self.keep_unsure(call, index)
+
+    def too_much(self) -> bool:
+        oldest = next(iter(self.calls.values()))
+        old = time.monotonic() - oldest.at > RECENT_S
+        return old or len(self.calls) > RECENT or self.bytes > RECENT_BYTES
+
+    def forget(self, request_id: str) -> None:
+        call = self.calls.pop(request_id, None)
+        if call is not None:
+            self.bytes -= call.pixels.nbytes
+
+    def keep_unsure(self, call: Call, index: int) -> None:
+        """Write a picture beside the loop, unless too many wait to be written."""
+        if self.backlog >= BACKLOG:
+            self.counts["dropped"].inc()
+            return
+        self.backlog += 1
+        self.counts["unsure"].inc()
+        label = call.labels[call.found[index]]
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(self.writer, self.keep, call, index, label, "unlabelled").add_done_callback(self.done)
+
+    def done(self, writing: "asyncio.Future[None]") -> None:
+        self.backlog -= 1
+        if not writing.cancelled() and (error := writing.exception()) is not None:
+            logger.error("a picture can not be kept: %s", error)
+
+    # What people say
+
+    async def take(self, claim: Claim) -> None:
+        """Keep a picture as somebody says, whichever worker has answered it.
+
+        Raises:
+            UnknownRequest: No worker remembers that call, or it had no such picture.
+            BadBody: Not one of the model's classes.
+            StoreFull: It can not be written.
+        """
+        try:
+            reply = await self.settle(claim) or await self.ask_others(claim)
+        except OSError as error:
+            logger.error("a picture can not be kept: %s", error)
+            raise StoreFull("the picture can not be kept") from error
+        if reply is None:
+            raise UnknownRequest(
+                "nobody remembers that picture",
+                expected=f"the X-Request-ID of an answer, at most {RECENT_S / 60:.0f} minutes or {RECENT:,} calls old",
+                found=f"{ascii(claim.request_id)[:80]}, picture {claim.picture}",
+            )
+        if "expected" in reply:
+            raise BadBody("no such class", expected=reply["expected"], found=ascii(claim.label)[:80])
+
+    async def settle(self, claim: Claim) -> dict[str, str] | None:
+        """Keep a picture that this worker remembers; None if it does not."""
+        call = self.calls.get(claim.request_id)
+        if call is None or claim.picture >= len(call.pixels):
+            return None
+        if claim.label is not None and claim.label not in call.labels:
+            return {"expected": ", ".join(call.labels[:20])}
+        label = call.labels[call.found[claim.picture]] if claim.label is None else claim.label
+        part: Literal["unlabelled", "labelled"] = "unlabelled" if claim.label is None else "labelled"
+        await asyncio.get_running_loop().run_in_executor(self.writer, self.keep, call, claim.picture, label, part)
+        self.counts["flagged" if claim.label is None else "corrected"].inc()
+        return {"kept": part}
+
+    async def ask_others(self, claim: Claim) -> dict[str, str] | None:
+        """Lay a claim where the other workers look, and wait for an answer."""
+        if self.settings.processes == 1:
+            return None
+        path = self.root / CLAIMS / f"{uuid.uuid4().hex}.json"
+        answer = path.with_suffix(".answer")
+        write(path, json.dumps(claim._asdict()).encode())
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end and not answer.exists():
+            await asyncio.sleep(GLANCE_S / 2)
+        path.unlink(missing_ok=True)
+        try:
+            reply: dict[str, str] = json.loads(answer.read_bytes())
+        except FileNotFoundError:
+            return None
+        answer.unlink(missing_ok=True)
+        return reply
+
+    async def watch(self) -> None:
+        """Answer the claims of the other workers, where this one remembers the call."""
+        while True:
+            await asyncio.sleep(GLANCE_S)
+            try:
+                for path in list((self.root / CLAIMS).glob("*.json")):
+                    await self.answer(path)
+            except Exception:
+                logger.exception("a claim can not be answered")
+
+    async def answer(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):  # the other worker has given it up
+            claim = Claim(**json.loads(path.read_bytes()))
+            if (reply := await self.settle(claim)) is not None:
+                write(path.with_suffix(".answer"), json.dumps(reply).encode())
+                path.unlink()
+
+    # On the writer's thread
+
+    def keep(self, call: Call, index: int, label: str, part: Literal["unlabelled", "labelled"]) -> None:
+        """Write one picture; what was said of it before no longer counts."""
+        pixels = call.pixels[index]
+        name = f"{hashlib.sha256(pixels.tobytes()).hexdigest()[:32]}.png"
+        model = self.root / call.model
+        if part == "unlabelled" and any(model.glob(f"labelled/*/{name}")):
+            return
+        folder = model / part / folder_of(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = io.BytesIO()
+        Image.fromarray(pixels.squeeze()).save(file, "PNG")
+        write(folder / name, file.getvalue())
+        for other in model.glob(f"*/*/{name}"):
+            if other.parent != folder:
+                other.unlink(missing_ok=True)
+        self.written += 1
+        if self.written % PRUNE_EVERY == 1:
+            self.prune()
+
+    def prune(self) -> None:
+        """Remove what is too old, then what is too much."""
+        kept = []
+        for path in self.root.glob("*/*/*/*.png"):
+            with contextlib.suppress(FileNotFoundError):
+                found = path.stat()
+                kept.append((path.parts[-3] == "labelled", found.st_mtime, found.st_size, path))
+        kept.sort()
+        oldest = time.time() - self.settings.feedback_days * 86_400
+        count, size = len(kept), sum(each[2] for each in kept)
+        room = self.settings.feedback_pictures - PRUNE_EVERY * self.settings.processes
+        for _, modified, bytes_, path in kept:
+            if modified < oldest or count > room or size > self.settings.feedback_bytes:
+                path.unlink(missing_ok=True)
+                count -= 1
+                size -= bytes_
+
+
+def folder_of(label: str) -> str:
+    """A folder's name for a class, whatever the class is called; the same as the class's, if that can be."""
+    return re.sub(r"^\.", "%2E", quote(label, safe=" ,()+-_")[:200]) or "%"
+
+
+def write(path: Path, data: bytes) -> None:
+    """A file that appears whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        file.write(data)
+    os.replace(file.name, path)
