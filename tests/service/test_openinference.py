@@ -419,3 +419,20 @@ class TestBodies:
         refused(post(client, packed(PICTURES.tobytes()), PICTURES.tobytes()), 413, "at most 2", "3")
         data = elements(SEVEN, SEVEN, SEVEN)
         refused(post(client, packed(data, "BYTES", (3,)), data), 413, "at most 2", "3")
+
+    def test_damaged_requests_are_refused_and_nothing_worse(self, client: TestClient) -> None:
+        random = np.random.default_rng(7)
+        data = elements(SEVEN)
+        for body, binary in ((packed(PICTURES.tobytes()), PICTURES.tobytes()), (packed(data, "BYTES", (1,)), data)):
+            header = json.dumps(body).encode()
+            for _ in range(200):
+                sent = bytearray(header + binary)
+                for place in random.integers(0, 2 * len(header), 3):
+                    sent[place] = random.integers(0, 256)
+                length = len(header) + int(random.integers(-1, 2))
+                response = client.post(
+                    INFER, content=bytes(sent), headers={"inference-header-content-length": str(length)}
+                )
+                assert response.status_code in (200, 400, 413, 415)
+                if response.status_code != 200:
+                    refused(response, response.status_code)
