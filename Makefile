@@ -1,6 +1,7 @@
 # make serve    answers on http://127.0.0.1:8000 with the shipped model        (make serve PORT=9000 WORKERS=1)
 # make test     installs the rest and passes the tests
 # make verify   adds what needs Debian packages, containers, a browser or a long run
+# make bench    measures its speed; bench-peers measures other servers beside it
 # make train    trains and publishes the next version of the shipped model     (make train ARGS="--seed 2")
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ PORT ?= $(or $(CONVOLVE_PORT),8000)
 HOST ?= $(or $(CONVOLVE_HOST),127.0.0.1)
 WORKERS ?= $(or $(CONVOLVE_WORKERS),0)
 
-.PHONY: serve test verify train lint bench lock proto clean
+.PHONY: serve test verify train lint bench bench-peers lock proto clean
 
 serve: $(VENV)/.serve
 	$(RUN) -m service --host $(HOST) --port $(PORT) --workers $(WORKERS) $(ARGS)
@@ -32,8 +33,21 @@ lint: $(VENV)/.dev
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
 
+# Needs wrk: apt-get install wrk.
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks $(ARGS)
+
+# Each peer in an environment of its own. Triton's wheel embeds Debian's Python 3.11: a newer one may not do.
+PEER_PYTHON ?= /usr/bin/python3.11
+PEERS := $(patsubst benchmarks/peers/%.txt,benchmarks/.venvs/%/.installed,$(wildcard benchmarks/peers/*.txt))
+
+bench-peers: $(VENV)/.dev $(PEERS)
+	$(RUN) -m benchmarks $(or $(ARGS),peers)
+
+benchmarks/.venvs/%/.installed: benchmarks/peers/%.txt
+	test -x $(@D)/bin/python || $(PEER_PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 # What is installed is exactly what was locked. A half-made environment has no stamp and is made anew.
 $(VENV)/.serve: requirements/serve.txt

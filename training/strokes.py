@@ -122,10 +122,10 @@ def golden(shape: tuple[int, int, int]) -> np.ndarray:
 
     Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
     """
-    return np.stack([_centred(draw(digit, pen=0.13, ink=255, paper=0, seed=7), shape) for digit in range(10)])
+    return np.stack([centred(draw(digit, pen=0.13, ink=255, paper=0, seed=7), shape) for digit in range(10)])
 
 
-def _centred(sheet: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
+def centred(sheet: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
     """Crop to the ink, fit into the box, put the centre of mass into the middle."""
     height, width, channels = shape
     sheet = sheet.crop(sheet.getbbox())

@@ -1,0 +1,75 @@
+"""The bare engine on all cores, without HTTP: what no server can pass.
+
+`python -m benchmarks.ceiling PRECISION PROCESSES THREADS SIZE SECONDS` prints pictures per second.
+"""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from multiprocessing.synchronize import Barrier
+
+import numpy as np
+import openvino
+
+from benchmarks.pictures import VERSION, draw
+from service.engines.openvino import choose
+from service.manifest import Manifest
+
+WAYS = ((1, 0, 1024), (0, 1, 1024), (0, 1, 16))
+"""Processes, threads in each, pictures in a batch; 0 is one for each core."""
+
+
+def measure(precision: str, seconds: float) -> float:
+    """Pictures per second of the quickest way to use all cores."""
+    return max(way(precision, *each, seconds) for each in WAYS)
+
+
+def way(precision: str, processes: int, threads: int, size: int, seconds: float) -> float:
+    """Pictures per second, measured in processes of their own."""
+    cores = len(os.sched_getaffinity(0))
+    numbers = [str(number) for number in (processes or cores, threads or cores, size, seconds)]
+    command = [sys.executable, "-m", "benchmarks.ceiling", precision, *numbers]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def compute(precision: str, threads: int, size: int, seconds: float, together: Barrier) -> float:
+    """Pictures per second of one process."""
+    core, manifest = openvino.Core(), Manifest.read(VERSION)
+    precision = choose(precision, manifest, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    network = core.read_model(VERSION / manifest.precisions[precision].network)
+    network.reshape([size, *manifest.input.shape])
+    options = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,
+    }
+    request = core.compile_model(network, "CPU", options).create_infer_request()
+    pixels = np.resize(draw(64).pixels, (size, *manifest.input.shape))
+    request.infer([pixels])
+    together.wait()
+    count, began = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - began) < seconds:
+        request.infer([pixels])
+        count += size
+    return count / elapsed
+
+
+def work(answers: "multiprocessing.SimpleQueue[float]", *arguments: object) -> None:
+    answers.put(compute(*arguments))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    precision, processes, threads, size = sys.argv[1], *map(int, sys.argv[2:5])
+    draw(64)
+    context = multiprocessing.get_context("fork")
+    together, answers = context.Barrier(processes), context.SimpleQueue()
+    arguments = (answers, precision, threads, size, float(sys.argv[5]), together)
+    workers = [context.Process(target=work, args=arguments) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    print(sum(answers.get() for _ in workers))

@@ -1,0 +1,55 @@
+"""Where and with what figures were taken."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from benchmarks.contestants import VENVS
+from benchmarks.visits import Row
+
+OURS = ("fastapi", "uvicorn", "uvloop", "openvino", "numpy", "pillow", "orjson")
+PEERS = {
+    "triton": "nvidia-pytriton",
+    "kserve": "kserve",
+    "mlserver": "mlserver",
+    "litserve": "litserve",
+    "bentoml": "bentoml",
+    "ray": "ray",
+    "plain": "fastapi",
+}
+"""Environment of each peer, and the package that it stands for."""
+
+
+def describe(command: str, *, with_peers: bool) -> Row:
+    """A row that says how the other rows came about."""
+    processor = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "kind": "machine",
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "command": command,
+        "machine": f"{len(os.sched_getaffinity(0))} cores of {processor}, {memory:.0f} GB, Linux {platform.release()}",
+        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in OURS}},
+        "peers": peers() if with_peers else {},
+    }
+
+
+def peers() -> dict[str, str]:
+    """Versions in the peers' environments."""
+    found = {}
+    for environment, package in PEERS.items():
+        python = VENVS / environment / "bin" / "python"
+        if python.exists():
+            ask = f"import importlib.metadata as m; print(m.version({package!r}))"
+            found[package] = subprocess.run([python, "-c", ask], capture_output=True, text=True).stdout.strip()
+    return found

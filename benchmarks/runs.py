@@ -1,0 +1,84 @@
+"""What is measured: one function for each of the command's words. Each gives rows as they come."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+
+from benchmarks import ceiling, load, steady
+from benchmarks.contestants import INT8, NAMED, NOOPS, PLAIN, WORKS, Contestant, ours
+from benchmarks.visits import Plan, Row, requests, serving, visit
+
+WHOLE: Plan = {name: work.callers for name, work in WORKS.items()}
+SINGLE: Plan = {"png": (32, 64), "numbers": (32, 64)}
+PRECISIONS = ("bf16", "f32", "int8")
+OPEN_SHARE = 0.7
+"""Part of what we can do at most that the open loop asks for."""
+SPREAD = 10
+"""Runs in a row, each with new connections."""
+
+
+def alone(rounds: int, seconds: int) -> Iterator[Row]:
+    """The table for us, and us against ourselves: without batches, with one worker, in each precision."""
+    variants = (
+        (ours(), {**WHOLE, "png": (1, 8, 32, 64)}),
+        (ours("without batching", "--max-batch", "1"), {"png": (1, 8, 32, 64), "many": (8,)}),
+        (ours("one worker", "--workers", "1"), {"png": (1, 32, 64), "bulk-bytes": (4,)}),
+        *((ours(name, "--precision", name), SINGLE) for name in PRECISIONS),
+        *((noop, {"numbers": (32,)}) for noop in NOOPS if noop.installed),
+    )
+    for number in range(rounds):
+        for contestant, plan in variants:
+            yield from visit(contestant, plan, seconds, round=number)
+        yield from ceilings(seconds, number)
+    yield from in_a_row(seconds)
+
+
+def peers(rounds: int, seconds: int) -> Iterator[Row]:
+    """Everybody, in turn, so that all see the same drift of the machine."""
+    everybody = (ours(), PLAIN, *NAMED)
+    for number in range(rounds):
+        for contestant in everybody:
+            yield from visit(contestant, WHOLE, seconds, round=number)
+        for noop in NOOPS:
+            yield from visit(noop, {"numbers": (32,)}, seconds, round=number)
+        yield from ceilings(seconds, number)
+    yield from in_a_row(seconds)
+
+
+def precisions(rounds: int, seconds: int) -> Iterator[Row]:
+    """Everybody in the same arithmetic, once for each."""
+    for number, precision in itertools.product(range(rounds), PRECISIONS):
+        for contestant in (ours(), PLAIN, *NAMED):
+            fixed = in_precision(contestant, precision)
+            yield from visit(fixed, SINGLE, seconds, round=number, precision=precision)
+
+
+def in_precision(contestant: Contestant, precision: str) -> Contestant:
+    """The same, computing in this arithmetic. Peers get int8 as what it is: another network."""
+    if contestant.name == "convolve":
+        return ours("convolve", "--precision", precision)
+    own = {"PEER_MODEL": str(INT8)} if precision == "int8" else {"PEER_PRECISION": precision}
+    setups = (dataclasses.replace(setup, variables={**setup.variables, **own}) for setup in contestant.setups)
+    return dataclasses.replace(contestant, setups=tuple(setups))
+
+
+def ceilings(seconds: int, number: int) -> Iterator[Row]:
+    """The bare engine at our default precision."""
+    yield {"kind": "ceiling", "round": number, "rate": round(ceiling.measure("auto", seconds))}
+
+
+def in_a_row(seconds: int) -> Iterator[Row]:
+    """Ten runs at 32 callers, each with connections of its own, and then the open loop."""
+    (setup,) = ours().setups
+    sent = requests(setup, "png")
+    with serving(ours(), setup, sent[0]) as (port, _):
+        load.warm_up(port, sent, 32)
+        rates = []
+        for number in range(SPREAD):
+            figures = load.run(port, sent, 32, seconds)
+            rates.append(figures.rate)
+            yield {"kind": "spread", "round": number, **figures.row()}
+        rate = OPEN_SHARE * max(rates)
+        with load.written(sent) as path:
+            figures_open = steady.measure(port, path, rate, 2 * seconds)
+        yield {"kind": "open", "asked": round(rate), **{name: round(value, 3) for name, value in figures_open.items()}}

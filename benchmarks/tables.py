@@ -1,0 +1,234 @@
+"""Rows → Markdown."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.contestants import WORKS
+from benchmarks.visits import Row
+
+US, PLAIN = "convolve", "plain"
+LIMITS = ("FastAPI, empty route", "ASGI, empty function")
+NOBODY = "–"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the comparison."""
+
+    title: str
+    values: dict[str, float]
+    """By contestant."""
+    more: bool
+    """Whether more is better."""
+    form: str
+
+    @property
+    def best(self) -> str | None:
+        """The best server with a name."""
+        named = {name: value for name, value in self.values.items() if name not in (US, PLAIN, *LIMITS)}
+        return (max if self.more else min)(named, key=named.__getitem__) if named else None
+
+    def ratio(self, other: str | None) -> str:
+        """Ours, as a multiple of another's."""
+        if other not in self.values or US not in self.values:
+            return NOBODY
+        return f"{self.values[US] / self.values[other]:.2f} ×"
+
+    def value(self, name: str | None) -> str:
+        return format(self.values[name], self.form) if name in self.values else NOBODY
+
+
+def lines(rows: Sequence[Row]) -> list[Line]:
+    """Every line that the rows have figures for, medians over the rounds."""
+    found = []
+    for work in WORKS.values():
+        for callers in work.callers:
+            title = f"{work.title}, {callers} caller{'s' if callers > 1 else ''}"
+            values = medians(rows, "rate", kind="run", work=work.name, callers=callers)
+            values = {name: value * work.pictures for name, value in values.items()}
+            if work.pictures == 1:
+                # What v2 makes of it is compared with what the peers make of it in the words that suit them best.
+                values |= borrowed(rows, work.name, callers)
+                found.append(Line(f"{title}: requests/s", values, more=True, form=",.0f"))
+            else:
+                found.append(Line(f"{title}: pictures/s", values, more=True, form=",.0f"))
+    found += [
+        Line(
+            "one caller, PNG: median, ms",
+            medians(rows, "p50_ms", kind="run", work="png", callers=1),
+            more=False,
+            form=".2f",
+        ),
+        Line(
+            "32 callers, PNG: p99, ms",
+            medians(rows, "p99_ms", kind="run", work="png", callers=32),
+            more=False,
+            form=".1f",
+        ),
+        Line(
+            "process start to first right answer, s",
+            medians(rows, "seconds", kind="start", work="png"),
+            more=False,
+            form=".2f",
+        ),
+        Line(
+            "memory of all processes after load, MB (PSS)",
+            medians(rows, "megabytes", kind="memory", work="png"),
+            more=False,
+            form=".0f",
+        ),
+        Line(
+            "processor time per PNG request at 32 callers, µs",
+            medians(rows, "cpu_us", kind="run", work="png", callers=32),
+            more=False,
+            form=".0f",
+        ),
+    ]
+    return [line for line in found if line.values]
+
+
+def borrowed(rows: Sequence[Row], work: str, callers: int) -> dict[str, float]:
+    """For a line through v2: the others' figures for the same pictures through the doors that they have."""
+    if not work.startswith("v2-"):
+        return {}
+    others = medians(rows, "rate", kind="run", work=work.removeprefix("v2-"), callers=callers)
+    return {name: value for name, value in others.items() if name != US}
+
+
+def medians(rows: Iterable[Row], figure: str, **having: object) -> dict[str, float]:
+    """The middle of a figure over the rounds, by contestant; nobody who gave a wrong answer there."""
+    values: dict[str, list[float]] = {}
+    wrong = set()
+    for row in rows:
+        if all(row.get(name) == value for name, value in having.items()):
+            if "failure" in row:
+                wrong.add(row["contestant"])
+            else:
+                values.setdefault(row["contestant"], []).append(row[figure])
+    return {name: median(each) for name, each in values.items() if name not in wrong}
+
+
+def table(head: Sequence[str], body: Iterable[Sequence[object]]) -> str:
+    """A Markdown table, its first column to the left."""
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in (head, rule, *body)) + "\n"
+
+
+def comparison(rows: Sequence[Row]) -> str:
+    """Ours beside the best peer and the plain server."""
+    head = ("work", "Convolve", "best peer", "", "plain", "to the best peer", "to plain")
+    return table(head, ((line.title, *beside(line)) for line in lines(rows)))
+
+
+def beside(line: Line) -> tuple[str, ...]:
+    """Ours, the best peer's, its name, the plain server's, and what we are to both."""
+    figures = line.value(US), line.value(line.best), line.best or "", line.value(PLAIN)
+    return (*figures, line.ratio(line.best), line.ratio(PLAIN))
+
+
+def everybody(rows: Sequence[Row]) -> str:
+    """Each contestant's figure in each line."""
+    names = list(dict.fromkeys(row["contestant"] for row in rows if row["kind"] == "run"))
+    return table(("work", *names), ((line.title, *map(line.value, names)) for line in lines(rows)))
+
+
+def equal_precision(rows: Sequence[Row]) -> str:
+    """Ours beside the best peer, everybody in the same arithmetic."""
+    body: list[tuple[str, ...]] = []
+    for precision in dict.fromkeys(row["precision"] for row in rows if row["kind"] == "run"):
+        same = [row for row in rows if row.get("precision") == precision]
+        body += [(precision, line.title, *beside(line)) for line in lines(same) if line.more]
+    head = ("arithmetic", "work", "Convolve", "best peer", "", "plain", "to the best peer", "to plain")
+    return table(head, body)
+
+
+def comparison_of_one(rows: Sequence[Row]) -> str:
+    """Our figure in each line that is no rate."""
+    return table(("", US), ((line.title, line.value(US)) for line in lines(rows) if not line.more))
+
+
+def growth(rows: Sequence[Row]) -> str:
+    """The points of the curves."""
+    body = (
+        (row["panel"], row["x"], f"{row['rate'] * row['pictures']:,.0f}", row["p50_ms"], row["p99_ms"])
+        for row in rows
+        if row["kind"] == "growth" and "failure" not in row
+    )
+    return table(("what grows", "to", "pictures/s", "p50, ms", "p99, ms"), body)
+
+
+def ourselves(rows: Sequence[Row]) -> str:
+    """Our variants beside each other, requests/s (p50 / p99 in ms)."""
+    runs = [row for row in rows if row["kind"] == "run" and row["contestant"] not in LIMITS]
+    names = list(dict.fromkeys(row["contestant"] for row in runs))
+    works = dict.fromkeys((row["work"], row["callers"]) for row in runs)
+
+    def cell(name: str, work: str, callers: int) -> str:
+        def figure(which: str) -> float | None:
+            return medians(runs, which, kind="run", work=work, callers=callers).get(name)
+
+        rate, p50, p99 = figure("rate"), figure("p50_ms"), figure("p99_ms")
+        return NOBODY if rate is None else f"{rate:,.0f} ({p50:.2f} / {p99:.1f})"
+
+    body = (
+        (f"{WORKS[work].title}, {callers} callers", *(cell(name, work, callers) for name in names))
+        for work, callers in works
+    )
+    return table(("requests/s (p50 / p99 in ms)", *names), body)
+
+
+def sentences(rows: Sequence[Row]) -> str:
+    """What is no table: limits, spread, the open loop, and how quiet the machine was."""
+    told: list[str] = []
+    rates = [row["rate"] for row in rows if row["kind"] == "ceiling"]
+    if rates:
+        told.append(ceiling(rows, median(rates)))
+    told += [in_a_row(spread)] if (spread := [row["rate"] for row in rows if row["kind"] == "spread"]) else []
+    told += [open_loop(row) for row in rows if row["kind"] == "open"]
+    for name in LIMITS:
+        noop = medians(rows, "rate", kind="run", contestant=name)
+        told += [f"{name}, one process, 32 callers: {rate:,.0f} requests/s." for rate in noop.values()]
+    told.append(noise(rows))
+    return "\n".join(f"- {sentence}" for sentence in told) + "\n"
+
+
+def in_a_row(rates: Sequence[float]) -> str:
+    """How far runs with new connections lie apart."""
+    middle = median(rates)
+    least, most = (min(rates) / middle - 1) * 100, (max(rates) / middle - 1) * 100
+    return (
+        f"{len(rates)} runs in a row, PNG at 32 callers: median {middle:,.0f} requests/s,"
+        f" from {least:+.1f} % to {most:+.1f} %."
+    )
+
+
+def open_loop(row: Row) -> str:
+    return (
+        f"Open loop at {row['asked']:,} requests/s, 70 % of the most: p50 {row['p50_ms']:.2f} ms,"
+        f" p99 {row['p99_ms']:.2f} ms, from the time that each was due (the sender itself was late by"
+        f" {row['late_p99_ms']:.2f} ms at its p99; {row['refused']:.0f} refused)."
+    )
+
+
+def ceiling(rows: Sequence[Row], rate: float) -> str:
+    """The bare engine, and what part of it the large requests reach."""
+    parts = [f"The bare engine at our default precision, all cores, no HTTP: {rate:,.0f} pictures/s"]
+    for work in ("bulk-bytes", "bulk-floats"):
+        ours = medians(rows, "rate", kind="run", work=work, callers=4).get(US)
+        if ours is not None:
+            parts.append(f"{WORKS[work].title}: {ours * WORKS[work].pictures / rate:.2f} of it")
+    return "; ".join(parts) + "."
+
+
+def noise(rows: Sequence[Row]) -> str:
+    """How much the others did."""
+    others = [row["others"] for row in rows if "others" in row]
+    checked = sum(row.get("checked", 0) for row in rows)
+    failures = [row for row in rows if "failure" in row]
+    wrong = "none was wrong" if not failures else f"{len(failures)} runs have no figures"
+    disturbed = sum(other > 0.15 for other in others)
+    return (
+        f"{len(others)} runs, {disturbed} of them with more than 0.15 cores used by others;"
+        f" {checked:,} answers were checked for status, shape and class, {wrong}."
+    )
