@@ -13,6 +13,11 @@ ROWS = FOLDER / "rows"
 PAGE = FOLDER / "results.md"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- speed: written by `python -m benchmarks render` -->", "<!-- /speed -->"
+MORE = (
+    'Each peer computes with OpenVINO on the same weights, its batching tuned; "plain" is FastAPI with OpenVINO on the'
+    " event loop, written by hand. Every server, equal arithmetic, growing work: [results](benchmarks/results.md)."
+    " How it is measured: [benchmarks](benchmarks/README.md)."
+)
 
 
 def save(what: str, rows: Sequence[Row]) -> None:
@@ -64,5 +69,5 @@ def put_into_readme(rows: Sequence[Row]) -> None:
     before, found, rest = text.partition(BEGIN)
     if found:
         _, end, after = rest.partition(END)
-        section = f"{BEGIN}\n\n{tables.comparison(rows)}\n{about(rows)}\n"
+        section = f"{BEGIN}\n\n## Speed\n\n{tables.comparison(rows)}\n{about(rows)}\n{MORE}\n\n"
         README.write_text(before + section + end + after, encoding="utf-8")
