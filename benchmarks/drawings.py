@@ -50,15 +50,15 @@ def variants(rows: Sequence[Row], path: Path) -> None:
 
 
 def curves(rows: Sequence[Row], path: Path) -> None:
-    """Four panels: pictures/s on the left axis, p50 and p99 on the right one."""
+    """Four panels: pictures/s on the left axis, p50 and p99 on the right one, all to the logarithm."""
     figure, axes = plt.subplots(2, 2, figsize=(10, 6), constrained_layout=True)
     for axis, panel in zip(axes.flat, PANELS, strict=True):
         points = [row for row in rows if row.get("panel") == panel and "failure" not in row]
         x = [row["x"] for row in points]
         axis.plot(x, [row["rate"] * row["pictures"] for row in points], "o-", color=OURS, label="pictures/s")
-        axis.set(xlabel=panel, ylabel="pictures/s", xscale="log", ylim=(0, None))
-        axis.set_xticks(x, [f"{value:g}" for value in x], minor=False)
-        axis.minorticks_off()
+        axis.set(xlabel=panel, ylabel="pictures/s", xscale="log", yscale="log")
+        axis.set_xticks(x, [f"{value:.2g}" if value < 1 else f"{value:.0f}" for value in x])
+        axis.xaxis.minorticks_off()
         right = axis.twinx()
         right.plot(x, [row["p50_ms"] for row in points], "--", color="#666", label="p50")
         right.plot(x, [row["p99_ms"] for row in points], ":", color="#666", label="p99")

@@ -45,7 +45,7 @@ def on_one_server(seconds: int) -> Iterator[Row]:
             yield point(port, "callers", count, single, count, seconds)
         for count in PICTURES:
             many = [BINARY.request(draw(4096)[:count])]
-            yield point(port, "pictures in one request", count, many, 4, seconds, pictures=count)
+            yield point(port, "pictures in one request", count, many, 2, seconds, pictures=count)
         for side in SIDES:
             large = [Door("/predict", enlarged(side)).request(draw(64)[number : number + 1]) for number in range(4)]
             yield point(port, "megapixels of the picture", round(side * side / 1e6, 4), large, 4, seconds)

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 CALLERS = 64
 """Connections; where all wait, the next request waits too, and its latency grows."""
@@ -30,20 +30,26 @@ def measure(port: int, path: Path, rate: float, seconds: float) -> dict[str, flo
     return told
 
 
-def send(port: int, requests: list[bytes], rate: float, seconds: float) -> dict[str, Any]:
+def send(port: int, requests: list[bytes], rate: float, seconds: float) -> dict[str, float]:
     """Send at `rate` per second, spread evenly.
 
     Returns:
         `rate` that was really answered, `p50_ms`, `p99_ms` and `max_ms` from the time that was due, `late_p99_ms` that
         the sender was late itself, and `refused`: answers without the status 200.
     """
-    callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(CALLERS)]
-    for caller in callers:
-        caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with ExitStack() as stack:
+        callers = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(CALLERS)]
+        for caller in callers:
+            caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return keep_sending(callers, requests, rate, int(rate * seconds))
+
+
+def keep_sending(callers: list[socket.socket], requests: list[bytes], rate: float, total: int) -> dict[str, float]:
+    """`send`, over these connections."""
     idle, due_of = deque(callers), dict.fromkeys(callers, 0.0)
     latencies: list[float] = []
     lateness: list[float] = []
-    refused, count, total = 0, 0, int(rate * seconds)
+    refused, count = 0, 0
     began = time.perf_counter()
     while len(latencies) < total:
         now = time.perf_counter()

@@ -49,7 +49,7 @@ def lines(rows: Sequence[Row]) -> list[Line]:
             values = {name: value * work.pictures for name, value in values.items()}
             if work.pictures == 1:
                 # What v2 makes of it is compared with what the peers make of it in the words that suit them best.
-                values |= borrowed(rows, work.name, callers)
+                values |= borrowed(rows, work.name, callers) if values else {}
                 found.append(Line(f"{title}: requests/s", values, more=True, form=",.0f"))
             else:
                 found.append(Line(f"{title}: pictures/s", values, more=True, form=",.0f"))

@@ -1,0 +1,30 @@
+from typing import Any
+
+from benchmarks import tables
+
+
+def run(contestant: str, rate: float, **more: Any) -> dict[str, Any]:
+    return {"kind": "run", "contestant": contestant, "work": "png", "callers": 32, "rate": rate, **more}
+
+
+def test_ratios_are_of_medians_and_the_limits_are_nobodys_peer() -> None:
+    rows = [
+        *(run("convolve", rate, p99_ms=4.0, cpu_us=100.0) for rate in (900, 1000, 5000)),
+        *(run(name, 500, p99_ms=8.0, cpu_us=400.0) for name in ("plain", "FastAPI, empty route")),
+        *(run(name, 250, p99_ms=16.0, cpu_us=400.0) for name in ("triton", "kserve")),
+    ]
+    assert (
+        "| one picture, a PNG file, 32 callers: requests/s | 1,000 | 250 | triton | 500 | 4.00 × | 2.00 × |\n"
+        "| 32 callers, PNG: p99, ms | 4.0 | 16.0 | triton | 8.0 | 0.25 × | 0.50 × |"
+    ) in tables.comparison(rows)
+
+
+def test_who_answered_wrongly_has_no_figure() -> None:
+    rows = [run("convolve", 1000), run("triton", 9000), {**run("triton", 0), "failure": "classes [1] instead of [7]"}]
+    assert tables.medians(rows, "rate", kind="run") == {"convolve": 1000}
+
+
+def test_v2_is_compared_with_the_words_that_suit_the_others() -> None:
+    rows = [run("convolve", 900, work="v2-png"), run("convolve", 1000), run("triton", 300)]
+    (line,) = [line for line in tables.lines([{**row, "p99_ms": 1, "cpu_us": 1} for row in rows]) if "v2" in line.title]
+    assert line.values == {"convolve": 900, "triton": 300}
