@@ -60,7 +60,7 @@ $(VENV)/.dev: requirements/dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch $@ $(VENV)/.serve
 
-# The browser itself is Debian's: apt-get install chromium.
+# The browsers themselves are Debian's: apt-get install chromium firefox-esr.
 $(VENV)/.verify: requirements/verify.txt $(VENV)/.dev
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/verify.txt
 	touch $@

@@ -21,7 +21,8 @@ import * as sources from "./sources.js";
 import { Steps } from "./steps.js";
 import * as strip from "./strip.js";
 
-const LIVE_GAP_MS = 30;
+const LIVE_GAP_MS = 15;
+const HEAT_DELAY_MS = 250; // the next stroke's answer goes first
 const SAMPLE = "examples/seven.png";
 
 const pad = new Pad(byId("pad"));
@@ -39,6 +40,7 @@ let before = null; // the probabilities when the eraser was taken
 let drawingNumber = 0; // counts changes of the drawing, so that what comes late for an older one is dropped
 let explained = 0; // counts the sums written out, for the same reason
 let rendering = 0;
+let heating = 0;
 let lit = false; // whether the drawing shows where the chosen value comes from
 let view = { layer: "conv_1", map: 0, row: 12, column: 12, stage: "after", scale: "common" };
 
@@ -46,41 +48,47 @@ let view = { layer: "conv_1", map: 0, row: 12, column: 12, stage: "after", scale
 
 const live = new Latest(async () => {
   if (pad.empty) return;
-  const picture = await pad.picture();
   const number = drawingNumber;
-  const [found, look] = await Promise.all([api.predict(picture), network && api.inside(picture, { layers: "none" })]);
-  if (pad.empty || (number !== drawingNumber && !pad.stroke)) return;
+  const picture = await pad.picture();
+  const late = () => pad.empty || (number !== drawingNumber && !pad.stroke);
+  const found = await api.predict(picture);
+  if (late()) return;
   answer = found;
   bars.show(network?.labels ?? labelsOf(found), found.probabilities, before);
   showBest();
-  if (look) seen.show(look.arrays["seen.pixels"], look.facts.seen);
-  if (number === drawingNumber && !pad.stroke) tell();
+  const settled = number === drawingNumber && !pad.stroke;
+  if (settled && network) return void deep.ask(); // which brings what the network sees, too
+  if (settled) tell();
+  if (!network) return;
+  const { arrays, facts } = await api.inside(picture, { layers: "none" });
+  if (!late()) seen.show(arrays["seen.pixels"], facts.seen);
 }, refuse, LIVE_GAP_MS);
 
 const deep = new Latest(async () => {
   if (pad.empty || !network) return;
-  const picture = await pad.picture();
   const number = drawingNumber;
+  const picture = await pad.picture();
   const { arrays, facts } = await api.inside(picture);
   if (number !== drawingNumber) return;
   network.values = arrays;
   network.probabilities = facts.probabilities;
   seen.show(arrays["seen.pixels"], facts.seen);
   lab.setDrawing(arrays["seen.pixels"]);
-  render();
-  await heat.ask(picture, {}, arrays["seen.pixels"]);
+  await renderNow();
+  tell(); // only now: whatever is shown belongs to this answer
+  clearTimeout(heating);
+  heating = setTimeout(() => heat.ask(picture, {}, arrays["seen.pixels"]).catch(refuse), HEAT_DELAY_MS);
 }, refuse);
 
 pad.addEventListener("change", () => {
   drawingNumber++;
+  clearTimeout(heating);
   lit = false;
   if (pad.empty) forget();
   else live.ask();
 });
 pad.addEventListener("settle", () => {
-  if (pad.empty) return;
-  live.ask();
-  deep.ask();
+  if (!pad.empty) live.ask();
 });
 
 const labelsOf = (found) => found.probabilities.map((_, index) => String(index));
@@ -102,6 +110,7 @@ function showBest() {
 
 /** Say the answer once a stroke has ended: not each of its movements. */
 function tell() {
+  if (!answer) return;
   const [first, second] = answer.top;
   const doubt = first.probability < 0.6 ? ` Not sure: ${first.label} or ${second.label}.` : "";
   byId("prediction").textContent = `${first.label}, ${percent(first.probability)}.${doubt} Then ${second.label}, ${percent(second.probability)}.`;
@@ -173,7 +182,8 @@ function render() {
   rendering = requestAnimationFrame(renderNow);
 }
 
-function renderNow() {
+/** Resolved as soon as the sum is written out as well. */
+async function renderNow() {
   if (!network?.values) return;
   const position = network.position(view.layer);
   const layer = network.layers[position];
@@ -195,7 +205,7 @@ function renderNow() {
   }
   byId("steps").hidden = !layer.window;
   compare.show(current(), view);
-  writeOut();
+  return writeOut();
 }
 
 /** The sum; what comes late for another value is dropped. */
