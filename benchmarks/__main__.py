@@ -23,7 +23,7 @@ MEASURES: dict[str, tuple[Measure, int, int]] = {
 def main(argv: Sequence[str]) -> int:
     """Measure and write down. Returns 1 if a run had to be left out, 2 if something is missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", choices=[*MEASURES, "render"], default=["alone"])
+    parser.add_argument("what", nargs="*", choices=[*MEASURES, "render"], default="alone")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=int, help="of one run")
     parser.add_argument(
@@ -41,8 +41,7 @@ def main(argv: Sequence[str]) -> int:
         measure, rounds, seconds = MEASURES[what]
         if asked.short:
             rounds, seconds = 1, 1
-        command = "make bench-peers" if what in ("peers", "precisions") else "make bench"
-        rows = [machine.describe(command, with_peers=what in ("peers", "precisions"))]
+        rows = [machine.describe(f"python -m benchmarks {what}", with_peers=what in ("peers", "precisions"))]
         for row in measure(asked.rounds or rounds, asked.seconds or seconds):
             print(json.dumps(row, ensure_ascii=False), flush=True)
             rows.append(row)

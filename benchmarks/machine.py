@@ -7,8 +7,13 @@ import platform
 import subprocess
 from pathlib import Path
 
+import openvino
+
 from benchmarks.contestants import VENVS
+from benchmarks.pictures import VERSION
 from benchmarks.visits import Row
+from service.engines.openvino import choose
+from service.manifest import Manifest
 
 OURS = ("fastapi", "uvicorn", "uvloop", "openvino", "numpy", "pillow", "orjson")
 PEERS = {
@@ -33,12 +38,14 @@ def describe(command: str, *, with_peers: bool) -> Row:
         ),
         platform.machine(),
     )
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "kind": "machine",
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "command": command,
         "machine": f"{len(os.sched_getaffinity(0))} cores of {processor}, {memory:.0f} GB, Linux {platform.release()}",
+        "precision": choose("auto", Manifest.read(VERSION), capabilities),
         "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in OURS}},
         "peers": peers() if with_peers else {},
     }

@@ -59,7 +59,7 @@ def about(rows: Sequence[Row]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in {**machine["versions"], **machine["peers"]}.items())
     return (
         f"`{machine['command']}`, {machine['date']}. {machine['machine']}; servers and load generator (wrk, one thread)"
-        f" share the cores. {versions}.\n"
+        f" share the cores. Convolve's own choice of arithmetic here is {machine['precision']}. {versions}.\n"
     )
 
 
