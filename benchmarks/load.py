@@ -95,11 +95,13 @@ def run_once(port: int, path: Path, samples: Sequence[Request], callers: int, se
     others = processes.machine_seconds() - everybody - spent - generator - (time.process_time() - own)
     if told["refused"] or told["broken"]:
         raise BadRun(f"{told['refused']} refused and {told['broken']} broken of {told['requests']}")
+    if not told["requests"]:
+        raise BadRun(f"no answer in {seconds} s")
     return Figures(
         rate=told["requests"] / told["seconds"],
         p50_ms=told["p50_ms"],
         p99_ms=told["p99_ms"],
-        cpu_us=spent / max(1, told["requests"]) * 1e6,
+        cpu_us=spent / told["requests"] * 1e6,
         others=max(0.0, others / elapsed),
         checked=sampler.checked if samples else 0,
     )
