@@ -29,7 +29,7 @@ def bars(lines: Sequence[Line], path: Path) -> None:
         colours = [OURS if name == US else OTHERS for _, name in values]
         drawn = axis.barh([name for _, name in values], [value for value, _ in values], color=colours)
         axis.bar_label(drawn, fmt="{:,.0f}", padding=2)
-        axis.set_title(line.title, fontsize=8)
+        axis.set_title(line.title, fontsize=7)
         axis.spines["right"].set_visible(False)
         axis.set_xticks([])
         axis.margins(x=0.18)
