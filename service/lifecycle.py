@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, TypeVar
 
 from service import policy, serving
@@ -226,7 +227,8 @@ class Lifecycle:
         """On the loader's thread: a network that has kept its promises, or the reason why not."""
         self.stamps[name, version] = self.repository.stamp(name, version)
         try:
-            tried = serving.load(self.repository, name, version, self.settings)
+            with self.one_at_a_time():
+                tried = serving.load(self.repository, name, version, self.settings)
         except ModelError:
             raise
         except Exception as error:  # a folder can be wrong in ways that no library has foreseen
@@ -234,6 +236,10 @@ class Lifecycle:
             raise BadVersion(f"{name} {version} can not be loaded", found=type(error).__name__) from error
         del self.stamps[name, version]
         return tried
+
+    def one_at_a_time(self) -> AbstractContextManager[None]:
+        """While callers are answered, of several workers one loads after the other: loading takes a whole core."""
+        return nullcontext() if self.polling is None else policy.locked(self.repository.root.resolve())
 
     def refuse(self, name: str, version: int, error: ModelError) -> None:
         """Remember why a version does not serve."""

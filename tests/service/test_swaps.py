@@ -40,12 +40,12 @@ class Swap(NamedTuple):
     done: float
 
 
-def publish(store: Path, version: int) -> None:
+def publish(store: Path, version: int, labels: list[str] | None = None) -> None:
     """One more version, with names for its classes that no other version has; it appears whole."""
     hidden = store / "mnist" / f".{version}.tmp"
     shutil.copytree(SHIPPED, hidden)
     manifest = json.loads((hidden / "manifest.json").read_text())
-    manifest |= {"version": version, "labels": [f"{digit} of {version}" for digit in range(10)]}
+    manifest |= {"version": version, "labels": labels or [f"{digit} of {version}" for digit in range(10)]}
     (hidden / "manifest.json").write_text(json.dumps(manifest))
     hidden.rename(store / "mnist" / str(version))
 
@@ -163,3 +163,24 @@ def test_versions_that_go_live_under_load(tmp_path: Path, count: int, capsys: py
         print(f"\n{count} swaps, {CALLERS} callers: {len(answers)} answers, all right; {speed(answers, quiet, swaps)};")
         print(f"the workers have {grown:.0f} MB after half of the swaps, {end:.0f} MB after all")
     assert end < grown * 1.15, "memory grows with every swap"
+
+
+def test_a_bad_release_is_taken_back_by_itself_in_all_workers(tmp_path: Path) -> None:
+    digits = list("0123456789")
+    publish(tmp_path, 1, digits)
+    publish(tmp_path, 2, digits[::-1])  # every class has another's name: the network is right, the release is not
+    rules = {"version": "latest", "share": 0.5, "rollback": {"pictures": 100, "agreement": 0.9}}
+    (tmp_path / "mnist" / "policy.json").write_text(json.dumps({"labels": {"stable": 1}, "canary": rules}))
+    flags = ("--workers", "2", "--models", str(tmp_path), "--poll-s", "0.2")
+    with serving(*flags, environment={"CONVOLVE_ADMIN_TOKEN": TOKEN}) as server:
+        end = time.monotonic() + PATIENCE_S
+        seven = (EXAMPLES / "seven.png").read_bytes()
+        while json.loads(server.ask("GET", "/models/mnist")[1])["policy"]["never"] != [2]:
+            assert time.monotonic() < end
+            for _ in range(20):
+                assert server.ask("POST", "/predict", seven)[0] == 200
+        last = json.loads(server.ask("GET", "/models/mnist/history")[1])["events"][-1]
+        assert last["event"] in ("taken back", "unloaded")
+        change(server, "/models/mnist/load")  # every worker has looked
+        versions = {json.loads(server.ask("POST", "/predict", seven)[1])["version"] for _ in range(100)}
+    assert versions == {1}
