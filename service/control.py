@@ -142,11 +142,11 @@ class Control:
     async def events(self, name: str) -> list[Event]:
         """The latest events of a model, oldest first."""
         await self.find(name)
-        return await self.lifecycle.in_thread(lambda: self.lifecycle.history.read(name))
+        return await self.lifecycle.loader.run(lambda: self.lifecycle.history.read(name))
 
     async def tell(self, name: str, event: str, version: int, reason: str) -> None:
         """Put a step on record."""
-        await self.lifecycle.in_thread(lambda: self.lifecycle.history.add(name, event, version, reason))
+        await self.lifecycle.loader.run(lambda: self.lifecycle.history.add(name, event, version, reason))
 
     async def find(self, name: str, version: int | None = None) -> None:
         """See that a model, or a version, is there.
@@ -155,7 +155,7 @@ class Control:
             UnknownModel, UnknownVersion: It is not.
         """
         model = self.registry.models.get(name)
-        there = await self.lifecycle.in_thread(lambda: self.lifecycle.repository.versions(name))
+        there = await self.lifecycle.loader.run(lambda: self.lifecycle.repository.versions(name))
         versions = {*there, *(model.versions if model else ())}
         if not versions:
             raise self.registry.unknown(name)
@@ -186,7 +186,7 @@ class Control:
             NotEverywhere: A worker has not followed in time.
         """
         try:
-            await self.lifecycle.in_thread(lambda: policy.change(self.settings.models / name, edit))
+            await self.lifecycle.loader.run(lambda: policy.change(self.settings.models / name, edit))
         except ModelError as error:
             raise refused(error) from error
         except OSError as error:
@@ -232,7 +232,7 @@ class Control:
         trial = model and model.trial
         if not trial or (trial.plan.promote is None and trial.plan.rollback is None):
             return None
-        series = await self.lifecycle.in_thread(self.lifecycle.metrics.numbers)
+        series = await self.lifecycle.loader.run(self.lifecycle.metrics.numbers)
         candidate, stable = (
             Numbers.of(series, name, each.manifest.version) for each in (trial.candidate, trial.stable)
         )

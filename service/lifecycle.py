@@ -8,20 +8,19 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from service import policy, serving
+from service import policy
 from service.board import Board
-from service.errors import BadPolicy, BadVersion, ModelError
+from service.errors import BadPolicy, ModelError
 from service.history import History
+from service.loader import Loader
 from service.manifest import Manifest
 from service.metrics import Metrics
 from service.policy import PREVIOUS, STABLE, Policy
 from service.registry import Model, Registry
-from service.serving import Serving, Tried
+from service.serving import Serving
 from service.settings import Settings
 from service.trial import Trial
 
@@ -32,7 +31,6 @@ GLANCE_S = 0.05
 CYCLES_S = 1.0
 """After so long, what still holds a version that left may be a cycle of references: an error and its frames."""
 
-T = TypeVar("T")
 News = tuple[str, str, int | None, str]
 """Model, event, version, reason."""
 
@@ -77,15 +75,13 @@ class Lifecycle:
         self.repository = registry.repository
         self.history = History(settings.models)
         self.decoders = ThreadPoolExecutor(2, thread_name_prefix="decoder")
-        self.loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self.loader = Loader(settings, registry.repository)
         self.polling: asyncio.Task[None] | None = None
         # As of the last look
         self.looked = 0
         self.sights: dict[str, Sight] = {}
-        self.stamps: dict[tuple[str, int], int] = {}
         # This look
         self.turn = asyncio.Lock()
-        self.aside: dict[tuple[str, int], Tried] = {}
         self.leaving: list[Leaving] = []
         self.news: list[News] = []
         self.seeing_off: asyncio.Task[None] | None = None
@@ -93,6 +89,7 @@ class Lifecycle:
     async def start(self) -> None:
         """Load what should serve, then keep an eye on the store."""
         await self.refresh()
+        self.loader.considerate = True
         self.polling = asyncio.create_task(self.poll())
 
     async def close(self) -> None:
@@ -102,8 +99,8 @@ class Lifecycle:
                 task.cancel()
         self.board.leave()
         await asyncio.gather(*(each.batcher.close() for each in self.registry.everything()))
-        for threads in (self.decoders, self.loader):
-            threads.shutdown(wait=False, cancel_futures=True)
+        self.decoders.shutdown(wait=False, cancel_futures=True)
+        self.loader.close()
 
     async def poll(self) -> None:
         """Look at the store again and again."""
@@ -125,15 +122,15 @@ class Lifecycle:
         """Bring what serves in line with the store. What leaves is seen off in the background."""
         async with self.turn:
             self.looked = asked = self.board.total
-            for name, sight in (await self.in_thread(self.look)).items():
+            for name, sight in (await self.loader.run(self.look)).items():
                 if sight != self.sights.get(name) and not sight.empty:
                     await self.renew(name, sight)
                     self.sights[name] = sight
-            self.aside.clear()
+            self.loader.aside.clear()
             news, self.news = self.news, []
             leaving, self.leaving = self.leaving, []
             if news:
-                await self.in_thread(lambda: self.record(news))
+                await self.loader.run(lambda: self.record(news))
             self.seeing_off = asyncio.create_task(self.see_off(leaving, asked, self.seeing_off))
 
     def record(self, news: list[News]) -> None:
@@ -149,8 +146,13 @@ class Lifecycle:
         """
         async with self.turn:
             model = self.registry.models.get(name)
-            if model is None or version not in model.versions:
-                self.aside[name, version] = await self.in_thread(lambda: self.load(name, version))
+            if model is not None and version in model.versions:
+                return
+            try:
+                await self.loader.put_aside(name, version)
+            except ModelError as error:
+                self.refuse(name, version, error)
+                raise
 
     # One look
 
@@ -160,13 +162,8 @@ class Lifecycle:
         return {name: self.look_at(name) for name in sorted(names)}
 
     def look_at(self, name: str) -> Sight:
-        versions = self.repository.versions(name)
-        refused = [version for model, version in self.stamps if model == name]
-        return Sight(
-            policy.stamp(self.repository.root / name),
-            tuple(versions),
-            {version: self.repository.stamp(name, version) for version in refused if version in versions},
-        )
+        folder = self.repository.root / name
+        return Sight(policy.stamp(folder), tuple(self.repository.versions(name)), self.loader.refused(name))
 
     async def renew(self, name: str, sight: Sight) -> None:
         """Put another Model in a model's place: what the policy wants of what is there."""
@@ -174,7 +171,9 @@ class Lifecycle:
         rules = await self.rules(name)
         loaded = dict(current.versions) if current else {}
         # A version that serves counts as there: a listing that fails, or is empty for a moment, unloads nothing.
-        good = {*sight.versions, *loaded} - self.hopeless(name, sight)
+        known = {*sight.versions, *loaded}
+        self.registry.forget_refused(name, known)
+        good = known - self.loader.hopeless(name, sight.refused)
         while missing := rules.wanted(good) - loaded.keys():
             version = max(missing)
             try:
@@ -183,12 +182,12 @@ class Lifecycle:
                 self.refuse(name, version, error)
                 good.remove(version)
         self.replace(name, rules, {version: loaded[version] for version in rules.wanted(good)}, current)
-        self.count(name, {*sight.versions, *loaded})
+        self.count(name, known)
 
     async def rules(self, name: str) -> Policy:
         """The policy in force: the one on disk, or the last one that could be read."""
         try:
-            self.registry.policies[name] = await self.in_thread(lambda: policy.read(self.repository.root / name))
+            self.registry.policies[name] = await self.loader.run(lambda: policy.read(self.repository.root / name))
             self.registry.bad_policies.pop(name, None)
         except BadPolicy as error:
             if str(error) != str(self.registry.bad_policies.get(name)):
@@ -198,48 +197,18 @@ class Lifecycle:
         self.metrics.policy_valid.labels(name).set(name not in self.registry.bad_policies)
         return self.registry.policies.setdefault(name, Policy())
 
-    def hopeless(self, name: str, sight: Sight) -> set[int]:
-        """Versions that were refused, and have not changed since. The others get another chance."""
-        for model, version in list(self.stamps):
-            if model == name and self.stamps[name, version] != sight.refused.get(version, self.stamps[name, version]):
-                del self.stamps[name, version]
-            if model == name and version not in sight.versions:
-                self.stamps.pop((name, version), None)
-                self.registry.refused.pop((name, version), None)
-        return {version for model, version in self.stamps if model == name}
-
     async def bring_up(self, name: str, version: int) -> Serving:
         """A version that is ready to answer.
 
         Raises:
             ModelError: It does not keep its promises.
         """
-        tried = self.aside.pop((name, version), None)
-        if tried is None:
-            tried = await self.in_thread(lambda: self.load(name, version))
+        tried = await self.loader.load(name, version)
         self.registry.refused.pop((name, version), None)
         self.metrics.loads.labels(name, "loaded").inc()
         words = f"{tried.engine.name} {tried.engine.precision}, {tried.seconds * 1000:.2f} ms a picture"
         self.news.append((name, "loaded", version, words))
         return Serving(tried, self.settings, self.metrics, self.decoders)
-
-    def load(self, name: str, version: int) -> Tried:
-        """On the loader's thread: a network that has kept its promises, or the reason why not."""
-        self.stamps[name, version] = self.repository.stamp(name, version)
-        try:
-            with self.one_at_a_time():
-                tried = serving.load(self.repository, name, version, self.settings)
-        except ModelError:
-            raise
-        except Exception as error:  # a folder can be wrong in ways that no library has foreseen
-            logger.exception("%s %d can not be loaded", name, version)
-            raise BadVersion(f"{name} {version} can not be loaded", found=type(error).__name__) from error
-        del self.stamps[name, version]
-        return tried
-
-    def one_at_a_time(self) -> AbstractContextManager[None]:
-        """While callers are answered, of several workers one loads after the other: loading takes a whole core."""
-        return nullcontext() if self.polling is None else policy.locked(self.repository.root.resolve())
 
     def refuse(self, name: str, version: int, error: ModelError) -> None:
         """Remember why a version does not serve."""
@@ -318,10 +287,6 @@ class Lifecycle:
     def serving_versions(self, name: str) -> set[int]:
         model = self.registry.models.get(name)
         return set(model.versions) if model else set()
-
-    async def in_thread(self, work: Callable[[], T]) -> T:
-        """Do what touches the disk, or takes long, beside the loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.loader, work)
 
 
 def choose(rules: Policy, versions: dict[int, Serving], current: Model | None) -> Serving | None:

@@ -117,6 +117,12 @@ class Registry:
             else:
                 yield State(name, version, "available")
 
+    def forget_refused(self, name: str, known: set[int]) -> None:
+        """Let go of the reasons of versions that are not there any more."""
+        for model, version in list(self.refused):
+            if model == name and version not in known:
+                del self.refused[model, version]
+
     def everything(self) -> Iterator[Serving]:
         """Every version of every model that serves."""
         for model in list(self.models.values()):

@@ -23,7 +23,7 @@ LAYERS = [
     ["control"],
     ["lifecycle"],
     ["feedback", "inside", "registry"],
-    ["trial"],
+    ["loader", "trial"],
     ["serving", "verdict"],
     ["batcher", "layers", "repository"],
     ["bodies", "metrics", "engines.openvino", "engines.tensorflow", "tensors"],

@@ -230,6 +230,23 @@ def test_what_was_refused_is_not_tried_again_until_it_changes(store: Store) -> N
     check(store, body)
 
 
+def test_a_refused_version_that_is_removed_is_forgotten(store: Store) -> None:
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        folder = store.add(2)
+        remove_graph(folder)
+        await lifecycle.refresh()
+        assert reason(lifecycle, 2)
+        shutil.rmtree(folder)
+        await lifecycle.refresh()
+        assert not lifecycle.registry.refused
+        value = lifecycle.metrics.registry.get_sample_value
+        assert value("convolve_model_versions", {"model": "mnist", "state": "refused"}) == 0
+
+    check(store, body)
+
+
 def test_an_empty_or_failing_listing_unloads_nothing(store: Store) -> None:
     for version in (1, 2):
         store.add(version)
