@@ -8,7 +8,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -31,7 +31,8 @@ def serve(settings: Settings) -> None:
     config = configure(settings, board)
     listener = config.bind_socket()
     if settings.processes == 1:
-        Server(config, listener, board).run()
+        with suppress(KeyboardInterrupt):  # raised again by uvicorn when it has ended in order
+            Server(config, listener, board).run()
         return
     with counting_together():
         # uvicorn's manager has no argument for the kind of worker.
