@@ -165,7 +165,7 @@ def test_the_image_holds_what_serves_and_nothing_else(image: str) -> None:
         "import importlib.util as u; print([n for n in ('tensorflow', 'keras', 'training', 'tests') if u.find_spec(n)])"
     )
     assert docker("run", "--rm", image, "python", "-c", find) == "[]"
-    assert docker("run", "--rm", image, "ls", "/app").split() == ["models", "service"]
+    assert docker("run", "--rm", image, "ls", "/app").split() == ["examples", "models", "service"]
     assert int(docker("image", "inspect", "--format", "{{.Size}}", image)) < 400e6
 
 
