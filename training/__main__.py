@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import os
 import re
 import shlex
@@ -106,7 +107,9 @@ def run(config: Config) -> Path:
     """Data, network, fit, evaluate, save. Returns the folder of the new version."""
     # TensorFlow takes seconds to import, so that wrong flags are told before.
     with hush():
-        from training import evaluate, export
+        from training import export
+        from training.calibrate import calibrate
+        from training.report.figures import measure_figures
         from training.train import train
 
     data = load_mnist(config.data)
@@ -114,12 +117,14 @@ def run(config: Config) -> Path:
     folder = export.open_folder(config.models, config.name)
     tell_state(config)
     network, progress = train(config, training, validation)
+    temperature = calibrate(network, validation)
     parts = {"validation": validation, "test": data.test}
-    measured = {name: evaluate.measure(network, part, data.classes) for name, part in parts.items()}
-    for name, measurement in measured.items():
-        say(f"{name}: {measurement.accuracy:.2%} of {measurement.pictures:,}, loss {measurement.loss:.4f}")
-    manifest = export.describe(config, data, network, progress, measured)
-    report = export.report(progress, measured, data.classes)
+    predict = functools.partial(network.predict, batch_size=500, verbose=0)
+    figures = measure_figures(predict, parts, data.classes, temperature)
+    for name, measured in {"validation": figures.validation, "test": figures.test}.items():
+        say(f"{name}: {measured.accuracy:.2%} of {measured.pictures:,}, loss {measured.loss:.4f}")
+    manifest = export.describe(config, data, network, progress, figures)
+    report = export.report(progress, figures, data.classes)
     version = export.publish(folder, network, manifest, report, {"training": training, **parts})
     config.state.unlink(missing_ok=True)
     return version

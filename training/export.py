@@ -22,17 +22,15 @@ from training.checkpoint import Progress
 from training.config import SPLIT_SEED, Config
 from training.datasets import Dataset, Part
 from training.errors import TrainingError
-from training.evaluate import Measurement
 from training.quantize import compare, quantize
+from training.report.figures import Figures
 from training.strokes import golden
 
 TOLERANCE = 1e-5
 """How far the probabilities of two engines may be apart, both computing in float32."""
 
 
-def describe(
-    config: Config, data: Dataset, network: keras.Model, progress: Progress, measured: Mapping[str, Measurement]
-) -> Manifest:
+def describe(config: Config, data: Dataset, network: keras.Model, progress: Progress, figures: Figures) -> Manifest:
     """All that a version says of itself, except its number and its files.
 
     Args:
@@ -40,7 +38,7 @@ def describe(
         data: What it learnt from.
         network: With its final weights.
         progress: Its curves.
-        measured: One entry for `validation`, one for `test`.
+        figures: What was measured on it.
     """
     pictures = golden(network.input_shape[1:])
     probabilities = network.predict(pictures, verbose=0)
@@ -51,7 +49,7 @@ def describe(
         input=Input(name=network.inputs[0].name, shape=network.input_shape[1:]),
         labels=data.classes,
         parameters=network.count_params(),
-        accuracy={part: measurement.accuracy for part, measurement in measured.items()},
+        accuracy={"validation": figures.validation.accuracy, "test": figures.test.accuracy},
         golden=tuple(
             Golden(picture.tobytes(), tuple(map(float, answer)))
             for picture, answer in zip(pictures, probabilities, strict=True)
@@ -63,15 +61,16 @@ def describe(
                 "licence": data.licence,
                 "sha256": data.digests,
                 "split_seed": SPLIT_SEED,
-                "validation": measured["validation"].pictures,
-                "training": len(data.train) - measured["validation"].pictures,
-                "test": measured["test"].pictures,
+                "validation": figures.validation.pictures,
+                "training": len(data.train) - figures.validation.pictures,
+                "test": figures.test.pictures,
             },
             "seed": config.seed,
             "recipe": {"name": config.recipe_name, **asdict(config.recipe)},
             "epochs": len(progress.curves),
             "best_epoch": progress.best_epoch,
             "seconds": round(progress.seconds, 1),
+            "temperature": figures.calibration["temperature"],
             "versions": {
                 "python": platform.python_version(),
                 "keras": keras.version(),
@@ -93,14 +92,9 @@ def read_processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def report(progress: Progress, measured: Mapping[str, Measurement], classes: tuple[str, ...]) -> dict[str, Any]:
-    """What `report.json` holds: curves per epoch; loss, accuracy per class and confusion matrix of each part."""
-    return {
-        "classes": classes,
-        "best_epoch": progress.best_epoch,
-        "curves": progress.curves,
-        **{part: asdict(measurement) for part, measurement in measured.items()},
-    }
+def report(progress: Progress, figures: Figures, classes: tuple[str, ...]) -> dict[str, Any]:
+    """What `report.json` holds: curves per epoch, and all that was measured."""
+    return {"classes": classes, "best_epoch": progress.best_epoch, "curves": progress.curves, **asdict(figures)}
 
 
 def open_folder(models: Path, name: str) -> Path:

@@ -1,6 +1,7 @@
 import json
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -13,11 +14,12 @@ from service.errors import BadVersion
 from service.manifest import Manifest, digest
 from tests.training.conftest import make_config
 from training import export
+from training.calibrate import Temperature
 from training.checkpoint import Progress
 from training.datasets import Dataset, Part
 from training.errors import TrainingError
-from training.evaluate import measure
 from training.network import build_network
+from training.report.figures import Figures, measure_figures
 
 pytestmark = pytest.mark.tensorflow
 
@@ -32,9 +34,14 @@ def network() -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def manifest(network: keras.Model, tiny: Dataset) -> Manifest:
-    measured = {part: measure(network, tiny.test, tiny.classes) for part in ("validation", "test")}
-    return export.describe(make_config(Path("somewhere")), tiny, network, Progress(CURVES), measured)
+def figures(network: keras.Model, tiny: Dataset) -> Figures:
+    parts = {"validation": tiny.test, "test": tiny.test}
+    return measure_figures(partial(network.predict, verbose=0), parts, tiny.classes, Temperature(1.25, 0.1))
+
+
+@pytest.fixture(scope="module")
+def manifest(network: keras.Model, tiny: Dataset, figures: Figures) -> Manifest:
+    return export.describe(make_config(Path("somewhere")), tiny, network, Progress(CURVES), figures)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +95,7 @@ def test_manifest_keeps_the_contract(version: Path, manifest: Manifest) -> None:
     assert len(written.golden) == 10
     assert written.training["recipe"]["batch"] == 16
     assert written.training["seed"] == 1
+    assert written.training["temperature"] == 1.25
     assert written.training["data"]["training"] == 40
     assert set(written.training["versions"]) == {"python", "keras", "tensorflow", "numpy"}
     assert json.loads((version / "report.json").read_text()) == {"curves": CURVES}
@@ -184,10 +192,11 @@ def test_folder_that_can_not_be_written_is_told_before_the_run(tmp_path: Path) -
         export.open_folder(tmp_path / "models", "tiny")
 
 
-def test_report_has_curves_and_both_parts(network: keras.Model, tiny: Dataset) -> None:
-    measured = {part: measure(network, tiny.test, tiny.classes) for part in ("validation", "test")}
-    report = export.report(Progress(CURVES), measured, tiny.classes)
+def test_report_has_curves_and_all_that_was_measured(figures: Figures, tiny: Dataset) -> None:
+    report = json.loads(json.dumps(export.report(Progress(CURVES), figures, tiny.classes)))
     assert report["curves"] == CURVES
     assert report["best_epoch"] == 1
-    for part in ("validation", "test"):
-        assert set(report[part]) == {"pictures", "loss", "accuracy", "per_class", "confusion"}
+    assert report["test"]["pictures"] == 20
+    assert report["calibration"]["temperature"] == 1.25
+    assert report["calibration"]["test"].keys() == {"before", "after"}
+    assert report["stress"].keys() == {"shift", "rotation", "scale", "noise", "thickness"}

@@ -1,0 +1,1 @@
+"""What a version can do, in numbers (`report.json`) and as a page (`report.html`)."""
