@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from service.errors import ServiceError
-from training.config import MAX_EPOCHS, RECIPES, SPLIT_SEED, VALIDATION, Config
+from training.config import MAX_EPOCHS, RECIPES, SPLIT_SEED, VALIDATION, Config, choose_arithmetic
 from training.datasets import load_mnist, split
 from training.errors import TrainingError
 
@@ -75,7 +75,7 @@ def read_flags(argv: list[str]) -> Config:
     flags = parser.parse_args(argv)
     recipe = RECIPES[flags.recipe]
     return Config(
-        recipe=replace(recipe, epochs=flags.epochs or recipe.epochs),
+        recipe=replace(recipe, epochs=flags.epochs or recipe.epochs, arithmetic=choose_arithmetic()),
         recipe_name=flags.recipe,
         name=flags.name,
         seed=flags.seed,

@@ -9,7 +9,8 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -17,10 +18,15 @@ import tensorflow as tf
 
 from training import checkpoint
 from training.checkpoint import Progress
-from training.config import Config, Recipe
+from training.config import TEACHER, TEACHER_SEED, Config, Recipe
 from training.datasets import Part, Pixels
 from training.distortion import distort
-from training.network import build_network
+from training.learner import build_learner, fold, settle
+from training.teacher import build_teacher
+
+Build = Callable[[Recipe, int], keras.Model]
+SETTLING = 3_000
+"""Training pictures that means and variances are measured on: to within a percent."""
 
 
 def train(config: Config, training: Part, validation: Part) -> tuple[keras.Model, Progress]:
@@ -35,25 +41,44 @@ def train(config: Config, training: Part, validation: Part) -> tuple[keras.Model
         validation: Pictures to choose the epoch by.
 
     Returns:
-        The network with its best weights, and the curves.
+        The documented network with its best weights, and the curves.
 
     Raises:
         TrainingError: There is a state to go on from, but it is damaged or of another run.
     """
-    recipe = config.recipe
-    keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    network = build_network(recipe.dropout)
-    compile_network(network, recipe, steps=count_steps(training, recipe))
+    teacher = train_teacher(config, training, validation) if config.recipe.teacher else None
+    learner, progress = learn(config, build_learner, training, validation, teacher)
+    return fold(learner), progress
+
+
+def train_teacher(config: Config, training: Part, validation: Part) -> keras.Model:
+    """The larger network. It is the same for every seed, so that a finished one is taken as it is."""
+    own = replace(TEACHER, arithmetic=config.recipe.arithmetic, epochs=min(TEACHER.epochs, config.recipe.epochs))
+    config = replace(config, recipe=own, recipe_name="teacher", seed=TEACHER_SEED, resume=True)
+    print("First the teacher:", file=sys.stderr)
+    teacher, _ = learn(config, build_teacher, training, validation)
+    return teacher
+
+
+def learn(
+    config: Config, build: Build, training: Part, validation: Part, teacher: keras.Model | None = None
+) -> tuple[keras.Model, Progress]:
+    """All epochs of one network, which then has its best weights."""
+    keras.utils.set_random_seed(config.seed)
+    classes = 1 + int(training.labels.max())
+    network = build(config.recipe, classes)
+    compile_network(network, config.recipe, steps=count_steps(training, config.recipe))
     progress = checkpoint.restore(config, network) if config.resume and config.state.exists() else Progress()
+    held_back = keras.utils.to_categorical(validation.labels, classes)
 
     while not progress.finished(config):
         epoch = len(progress.curves) + 1
         began = time.perf_counter()
         rate = float(network.optimizer.learning_rate)
-        learnt = run_epoch(network, training, config, epoch)
-        with averaged(network):
-            held = network.evaluate(validation.pictures, validation.labels, 500, verbose=0, return_dict=True)
+        learnt = run_epoch(network, training, config, epoch, teacher)
+        with averaged(network, training.pictures):
+            held = network.evaluate(validation.pictures, held_back, 500, verbose=0, return_dict=True)
             point = {
                 "epoch": epoch,
                 "rate": rate,
@@ -80,9 +105,13 @@ def compile_network(network: keras.Model, recipe: Recipe, *, steps: int) -> None
         decay_steps=max(1, (recipe.epochs - recipe.warmup) * steps),
         alpha=recipe.final,
     )
+    # A short run looks back over a twentieth of itself at most: the average begins with the random start.
+    averaging = min(recipe.averaging, 1 - 20 / max(20, recipe.epochs * steps))
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.decay, use_ema=True, ema_momentum=averaging)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
     network.compile(
-        optimizer=keras.optimizers.AdamW(rate, weight_decay=recipe.decay, use_ema=True, ema_momentum=recipe.averaging),
-        loss="sparse_categorical_crossentropy",
+        optimizer=optimizer,
+        loss="categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=False,  # no faster on processors, and its compiling costs more than a short run
     )
@@ -95,8 +124,14 @@ def count_steps(part: Part, recipe: Recipe) -> int:
     return math.ceil(len(part) / recipe.batch)
 
 
-def run_epoch(network: keras.Model, part: Part, config: Config, epoch: int) -> dict[str, float]:
-    """One pass over the training part. Returns its mean loss and accuracy, dropout and distortion included."""
+def run_epoch(
+    network: keras.Model, part: Part, config: Config, epoch: int, teacher: keras.Model | None
+) -> dict[str, float]:
+    """One pass over the training part. Returns its mean loss and accuracy, dropout and distortion included.
+
+    With a teacher, loss and accuracy are measured against its answers.
+    """
+    classes = network.output_shape[-1]
     steps = count_steps(part, config.recipe)
     # Into a log goes one line per epoch instead of a moving bar.
     bar = keras.utils.Progbar(steps, verbose=1 if sys.stdout.isatty() else 2, stateful_metrics=("loss", "accuracy"))
@@ -104,7 +139,8 @@ def run_epoch(network: keras.Model, part: Part, config: Config, epoch: int) -> d
     seen = 0
     print(f"Epoch {epoch}/{config.recipe.epochs}")
     for step, (pictures, labels) in enumerate(draw_batches(part, config, epoch), start=1):
-        result = network.train_on_batch(pictures, labels, return_dict=True)
+        wanted = teacher.predict_on_batch(pictures) if teacher else keras.utils.to_categorical(labels, classes)
+        result = network.train_on_batch(pictures, wanted, return_dict=True)
         sums += np.array([result["loss"], result["accuracy"]]) * len(labels)
         seen += len(labels)
         means = {"loss": float(sums[0] / seen), "accuracy": float(sums[1] / seen)}
@@ -122,10 +158,11 @@ def draw_batches(part: Part, config: Config, epoch: int) -> Iterator[tuple[Pixel
 
 
 @contextlib.contextmanager
-def averaged(network: keras.Model) -> Iterator[None]:
-    """Inside, the network has the running average of its weights."""
+def averaged(network: keras.Model, pictures: Pixels) -> Iterator[None]:
+    """Inside, the network has the running average of its weights, settled on some of the pictures."""
     weights = network.get_weights()
     network.optimizer.finalize_variable_values(network.trainable_variables)
+    settle(network, pictures[:SETTLING])
     try:
         yield
     finally:

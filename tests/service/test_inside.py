@@ -56,7 +56,7 @@ def test_every_value_is_that_of_keras(client: TestClient, example: str) -> None:
 
     from training.network import build_network
 
-    network = build_network((0, 0))
+    network = build_network()
     network.set_weights([weight.numpy() for weight in tf.saved_model.load(str(FOLDER)).weights])
     values = look(client, (EXAMPLES / example).read_bytes())
     names = {"scaling": "input", "max_pool": "pool_1", "flatten": "flatten"}

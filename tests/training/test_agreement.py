@@ -31,7 +31,7 @@ def pictures() -> Pixels:
 @pytest.fixture(scope="module")
 def expected(pictures: Pixels) -> np.ndarray:
     """What Keras answers with the documented layers and the published weights."""
-    network = build_network((0, 0))
+    network = build_network()
     network.set_weights([weight.numpy() for weight in tf.saved_model.load(str(FOLDER)).weights])
     return keras.ops.convert_to_numpy(network.predict(pictures, verbose=0))
 

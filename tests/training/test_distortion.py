@@ -6,7 +6,7 @@ from training.config import RECIPES
 from training.datasets import Pixels
 from training.distortion import distort
 
-STILL = replace(RECIPES["standard"], rotation=0, shear=0, scale=0, shift=0)
+STILL = replace(RECIPES["standard"], rotation=0, shear=0, scale=0, shift=0, bend=0, pen=0)
 
 
 def bars(count: int = 8) -> Pixels:
@@ -51,3 +51,22 @@ def test_what_moves_in_from_outside_is_background() -> None:
     results = distort(full, replace(STILL, shift=4), np.random.default_rng(1))
     assert (results[:, 14, 14] == 255).all()
     assert (results[:, [0, 0, -1, -1], [0, -1, 0, -1]].min(axis=1) == 0).mean() > 0.5
+
+
+def test_bent_bar_is_as_thick_and_no_longer_straight() -> None:
+    results = distort(bars(32), replace(STILL, bend=3), np.random.default_rng(1)).astype(float)[..., 0]
+    ink = results[:, 11:17].sum(axis=2)
+    middles = (results[:, 11:17] @ np.arange(28)) / ink
+    assert np.ptp(middles, axis=1).max() > 2
+    np.testing.assert_allclose(np.median(ink), 4 * 255, rtol=0.1)
+
+
+def test_pens_change_strokes_of_their_share_and_keep_black_black_and_white_white() -> None:
+    results = distort(bars(400), replace(STILL, pen=0.5), np.random.default_rng(1))
+    changed = (results != bars(400)).any(axis=(1, 2, 3))
+    assert 0.4 < changed.mean() < 0.6
+    assert (results.max(axis=(1, 2, 3)) == 255).all()
+    assert (results[:, 0] == 0).all()
+    ink = results.astype(float).sum(axis=(1, 2, 3)) / bars(1).astype(float).sum()
+    assert ink.min() < 0.8
+    assert ink.max() > 1.3

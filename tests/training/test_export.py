@@ -30,7 +30,7 @@ CURVES = [{"epoch": 1, "validation_loss": 0.5, "seconds": 2.5}]
 def network() -> keras.Model:
     """Untrained: nothing here depends on what it knows."""
     keras.utils.set_random_seed(5)
-    return build_network((0.25, 0.5))
+    return build_network()
 
 
 @pytest.fixture(scope="module")

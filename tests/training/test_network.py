@@ -10,7 +10,7 @@ pytestmark = pytest.mark.tensorflow
 
 @pytest.fixture(scope="module")
 def built() -> keras.Model:
-    return network.build_network((0.25, 0.5))
+    return network.build_network()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tests.training.conftest import draw_part
+from training.config import RECIPES
+from training.learner import build_learner, fold, settle
+from training.network import PARAMETERS
+from training.teacher import build_teacher
+
+pytestmark = pytest.mark.tensorflow
+
+EXACT = replace(RECIPES["standard"], arithmetic="float32")
+PART = draw_part(range(4))
+
+
+@pytest.fixture
+def learnt() -> keras.Model:
+    """A learner that has taken a few steps, so that nothing in it is 0 or 1 by chance."""
+    keras.utils.set_random_seed(1)
+    learner = build_learner(EXACT, 10)
+    learner.compile("adam", "sparse_categorical_crossentropy")
+    for _ in range(3):
+        learner.train_on_batch(PART.pictures, PART.labels)
+    return learner
+
+
+def test_folded_network_is_the_documented_one_and_answers_the_same(learnt: keras.Model) -> None:
+    network = fold(learnt)
+    assert network.count_params() == PARAMETERS
+    np.testing.assert_allclose(network(PART.pictures), learnt(PART.pictures, training=False), atol=1e-5)
+
+
+def test_settled_learner_sees_what_it_saw_in_training(learnt: keras.Model) -> None:
+    settle(learnt, PART.pictures)
+    without_dropout = build_learner(replace(EXACT, dropout=(0.0, 0.0)), 10)
+    without_dropout.set_weights(learnt.get_weights())
+    in_training = without_dropout(PART.pictures, training=True)
+    np.testing.assert_allclose(learnt(PART.pictures, training=False), in_training, atol=1e-4)
+
+
+@pytest.mark.parametrize("build", [build_learner, build_teacher])
+def test_learns_in_bfloat16_with_weights_and_answers_in_float32(build: object) -> None:
+    network = build(replace(EXACT, arithmetic="bfloat16"), 7)  # type: ignore[operator]
+    assert {weight.dtype for weight in network.weights} == {"float32"}
+    answers = network(PART.pictures)
+    assert (answers.shape, answers.dtype) == ((len(PART), 7), "float32")
+    np.testing.assert_allclose(answers.numpy().sum(axis=1), 1, rtol=1e-5)

@@ -1,0 +1,92 @@
+"""The form in which the documented network learns, and the way back from it.
+
+While it learns, a batch normalisation stands before each ReLU (after the pool, where there is one, since it is four
+times cheaper there) and the layers compute in bfloat16: both halve the time and raise the accuracy. Normalising is
+linear when the learning is over, and goes into the weights before it: what is left is exactly the documented network.
+"""
+
+import keras
+import numpy as np
+
+from training.config import Recipe
+from training.datasets import Pixels
+from training.network import SHAPE, build_network
+
+NORMED = ("conv_2", "fc_1")
+"""Layers that a normalisation follows. After conv_1, on the largest maps, it would cost a third more time."""
+
+
+def build_learner(recipe: Recipe, classes: int) -> keras.Model:
+    """The documented layers as they learn.
+
+    Args:
+        recipe: Its shares of dropout, and its arithmetic.
+        classes: Outputs.
+
+    Returns:
+        Takes raw uint8 (n, 28, 28, 1); gives float32 (n, classes). Its start comes from Keras' global seed.
+    """
+    keep = {"dtype": recipe.policy}
+    layers = keras.layers
+    norm = {"scale": False, "epsilon": EPSILON, **keep}
+    return keras.Sequential(
+        [
+            keras.Input(SHAPE, dtype="uint8", name="image"),
+            layers.Rescaling(1 / 255, name="scaling", **keep),
+            layers.Conv2D(32, 3, activation="relu", name="conv_1", **keep),
+            layers.Conv2D(64, 3, use_bias=False, name="conv_2", **keep),
+            layers.MaxPooling2D(2, name="max_pool", **keep),
+            layers.BatchNormalization(name="norm_conv_2", **norm),
+            layers.ReLU(name="relu_conv_2", **keep),
+            layers.Dropout(recipe.dropout[0], name="dropout_1", **keep),
+            layers.Flatten(name="flatten", **keep),
+            layers.Dense(128, use_bias=False, name="fc_1", **keep),
+            layers.BatchNormalization(name="norm_fc_1", **norm),
+            layers.ReLU(name="relu_fc_1", **keep),
+            layers.Dropout(recipe.dropout[1], name="dropout_2", **keep),
+            layers.Dense(classes, name="fc_2", **keep),
+            layers.Softmax(name="probabilities", dtype="float32"),
+        ],
+        name="learner",
+    )
+
+
+EPSILON = 1e-3
+"""Added to variances, so that a dead channel does not blow up."""
+
+
+def settle(learner: keras.Model, pictures: Pixels) -> None:
+    """Measure anew what the normalisations take for mean and variance.
+
+    The means that run along while learning belong to weights that change with every step; those of the averaged
+    weights are others, and with the wrong ones a good network answers nonsense.
+
+    Args:
+        learner: Any model with normalisations; they are settled in order.
+        pictures: uint8 (n, …), training pictures as they are.
+    """
+    for layer in learner.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            before = keras.Model(learner.inputs, layer.input)
+            values = before.predict(pictures, batch_size=500, verbose=0).astype(np.float32)
+            axes = tuple(range(values.ndim - 1))
+            layer.moving_mean.assign(values.mean(axis=axes))
+            layer.moving_variance.assign(values.var(axis=axes))
+
+
+def fold(learner: keras.Model) -> keras.Model:
+    """The documented network that answers what the learner answers.
+
+    A maximum over the pool may come before or after the normalisation, since that has no negative factor.
+    """
+    network = build_network(learner.output_shape[-1])
+    for layer in network.layers:
+        if layer.name in NORMED:
+            norm = learner.get_layer(f"norm_{layer.name}")
+            mean, variance, beta = (np.asarray(part) for part in (norm.moving_mean, norm.moving_variance, norm.beta))
+            factor = 1 / np.sqrt(variance + EPSILON)
+            (kernel,) = learner.get_layer(layer.name).get_weights()
+            layer.set_weights([kernel * factor, beta - mean * factor])
+        elif layer.weights:
+            layer.set_weights(learner.get_layer(layer.name).get_weights())
+    return network

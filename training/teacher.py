@@ -1,0 +1,45 @@
+"""The larger network whose answers the documented one learns from. It is never served."""
+
+import keras
+
+from training.config import Recipe
+from training.learner import EPSILON
+from training.network import SHAPE
+
+WIDTHS = (32, 48, 96, 96, 192, 192)
+"""Channels of its six convolutions: two and a half times the work of the documented network."""
+
+
+def build_teacher(recipe: Recipe, classes: int) -> keras.Model:
+    """Six convolutions with normalisation. Arguments and result as in `learner.build_learner`."""
+    keep = {"dtype": recipe.policy}
+    layers = keras.layers
+
+    def block(number: int, *, padding: str = "same", pool: bool = False) -> list[keras.Layer]:
+        """A convolution, a pool if wanted, normalisation, ReLU."""
+        return [
+            layers.Conv2D(WIDTHS[number], 3, padding=padding, use_bias=False, **keep),
+            *([layers.MaxPooling2D(2, **keep)] if pool else []),
+            layers.BatchNormalization(scale=False, epsilon=EPSILON, **keep),
+            layers.ReLU(**keep),
+        ]
+
+    return keras.Sequential(
+        [
+            keras.Input(SHAPE, dtype="uint8", name="image"),
+            layers.Rescaling(1 / 255, **keep),
+            layers.Conv2D(WIDTHS[0], 3, activation="relu", **keep),
+            *block(1, padding="valid", pool=True),
+            layers.Dropout(recipe.dropout[0], **keep),
+            *block(2),
+            *block(3, pool=True),
+            layers.Dropout(recipe.dropout[0], **keep),
+            *block(4, padding="valid"),
+            *block(5, padding="valid"),
+            layers.Flatten(**keep),
+            layers.Dropout(recipe.dropout[1], **keep),
+            layers.Dense(classes, **keep),
+            layers.Softmax(dtype="float32"),
+        ],
+        name="teacher",
+    )
