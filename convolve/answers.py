@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import count
 from typing import Any, TypeVar
 
 import httpx2
@@ -45,6 +46,8 @@ class Prediction(Guess):
     version: int
     request_id: str
     """What the server calls the request that this came with; feedback refers to it."""
+    picture: int
+    """Its place among that request's pictures which were answered, from 0 on."""
 
 
 @dataclass(frozen=True)
@@ -129,15 +132,16 @@ def understand(response: httpx2.Response, read: Callable[[Any], T]) -> T:
 
 def predictions(value: Mapping[str, Any], request_id: str) -> list[Prediction | Problem]:
     """One entry for each picture, in order."""
+    places = count()
     return [
         problem(each["error"], request_id=request_id)
         if "error" in each
-        else prediction(each, str(value["model"]), int(value["version"]), request_id)
+        else prediction(each, str(value["model"]), int(value["version"]), request_id, next(places))
         for each in value["predictions"]
     ]
 
 
-def prediction(value: Mapping[str, Any], model: str, version: int, request_id: str) -> Prediction:
+def prediction(value: Mapping[str, Any], model: str, version: int, request_id: str, picture: int) -> Prediction:
     return Prediction(
         **vars(Guess.of(value)),
         top=tuple(map(Guess.of, value["top"])),
@@ -145,6 +149,7 @@ def prediction(value: Mapping[str, Any], model: str, version: int, request_id: s
         model=model,
         version=version,
         request_id=request_id,
+        picture=picture,
     )
 
 

@@ -147,6 +147,18 @@ class Client:
         """What happened to a model, oldest first."""
         return self._run(calls.history(name))
 
+    def feedback(self, answer: Prediction | str, label: str | None = None, *, picture: int = 0) -> None:
+        """Say of an answer what would have been right, so that its picture is kept to train on.
+
+        The server keeps pictures where it was started to do so, and remembers an answer for an hour. Needs the token.
+
+        Args:
+            answer: What `predict` returned, or its `request_id`.
+            label: The right class; None only says that something is wrong.
+            picture: Where only a request's id is given: the place of the picture in it, as in `Prediction.picture`.
+        """
+        return self._run(calls.feedback(answer, label, picture))
+
     def promote(self, name: str, version: int | str) -> Details:
         """Let a version, or the one with this label, answer wherever a call names none.
 
@@ -240,6 +252,10 @@ class AsyncClient:
     async def history(self, name: str) -> tuple[Event, ...]:
         """See `Client.history`."""
         return await self._run(calls.history(name))
+
+    async def feedback(self, answer: Prediction | str, label: str | None = None, *, picture: int = 0) -> None:
+        """See `Client.feedback`."""
+        return await self._run(calls.feedback(answer, label, picture))
 
     async def promote(self, name: str, version: int | str) -> Details:
         """See `Client.promote`."""

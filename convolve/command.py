@@ -86,6 +86,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "unload": ("take a version, or a whole model, out of service", {"type": counting, "nargs": "?"}),
 }
 """What changes what serves: its help, and which versions it takes."""
+GUARDED = "; the server's admin token is read from CONVOLVE_ADMIN_TOKEN"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -114,8 +115,15 @@ def parser() -> argparse.ArgumentParser:
     one = add("history", "what happened to a model", history, "time", "event", "version", "reason")
     one.add_argument("name", metavar="NAME")
 
+    one = add(
+        "feedback", f"keep a picture to train on, where the server does{GUARDED}", feedback, "request_id", "label"
+    )
+    one.add_argument("request_id", metavar="ID", help="of the answer: request_id in what predict writes as CSV or JSON")
+    one.add_argument("label", metavar="LABEL", nargs="?", help="the right class; without it, the picture is flagged")
+    one.add_argument("--picture", type=int, default=0, metavar="N", help="which of the request's pictures; default: 0")
+
     for name, (does, versions) in CHANGES.items():
-        does += "; the server's admin token is read from CONVOLVE_ADMIN_TOKEN"
+        does += GUARDED
         one = add(name, does, change, "name", "version", "state", "called", "trial", "reason")
         one.add_argument("name", metavar="NAME")
         if versions:
@@ -170,6 +178,7 @@ def row(name: str, answer: Prediction | ConvolveError) -> Row:
         "model": good and good.model,
         "version": good and good.version,
         "request_id": answer.request_id,
+        "picture": good and good.picture,
         "error": None if good else str(answer),
     }
 
@@ -191,6 +200,12 @@ def models(client: Client, flags: argparse.Namespace, output: Output) -> int:
 def history(client: Client, flags: argparse.Namespace, output: Output) -> int:
     for event in client.history(flags.name):
         output.add(asdict(event))
+    return 0
+
+
+def feedback(client: Client, flags: argparse.Namespace, output: Output) -> int:
+    client.feedback(flags.request_id, flags.label, picture=flags.picture)
+    output.add({"request_id": flags.request_id, "picture": flags.picture, "label": flags.label})
     return 0
 
 

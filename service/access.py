@@ -9,13 +9,17 @@ from service.state import Shared
 
 
 async def authorise(request: Request) -> None:
-    """Let pass who may change the service. Call it before the body is read.
+    """Let pass who may change the service. Call it before the body is read. Errors as in `check`."""
+    check(request.scope["state"]["shared"], request.headers.get("authorization", ""))
+
+
+def check(shared: Shared, authorization: str) -> None:
+    """Let pass who sends the token, in the words of the header `Authorization`.
 
     Raises:
         AdminClosed: Nobody may: no token is set.
         WrongToken: The caller sends none, or another one.
     """
-    shared: Shared = request.scope["state"]["shared"]
     token = shared.settings.admin_token
     if token is None:
         raise AdminClosed(
@@ -24,7 +28,7 @@ async def authorise(request: Request) -> None:
             found="none is set",
             fix="start it with CONVOLVE_ADMIN_TOKEN (16 characters or more), and send that: Authorization: Bearer …",
         )
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    scheme, _, given = authorization.partition(" ")
     if scheme.lower() != "bearer" or not compare_digest(given.strip().encode(), token.get_secret_value().encode()):
         raise WrongToken(
             "this needs the server's admin token",

@@ -82,6 +82,7 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
     api.add_exception_handler(ServiceError, on_service_error)
     api.add_exception_handler(RequestValidationError, on_validation_error)
     api.add_exception_handler(HTTPException, on_http_error)
+    api.add_exception_handler(Exception, on_failure)
     return Door(api, [route for router in DIALECTS for route in router.routes if isinstance(route, HotRoute)])
 
 
@@ -127,3 +128,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         detail = "this route does not take that method"
         return problems.plain(405, detail, error.headers, expected=allowed, found=f"{request.method} {path}")
     return problems.plain(error.status_code, str(error.detail), error.headers)
+
+
+async def on_failure(request: Request, error: Exception) -> Response:
+    return problems.respond(problems.FAILURE)  # the door logs it

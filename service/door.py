@@ -23,6 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service import problems
 from service.errors import ServiceError
+from service.metrics import Metrics
 from service.serving import Serving
 from service.state import Shared
 
@@ -32,6 +33,9 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 """What we take for a request id; anything else could write lines of its own into a log."""
 LEFT = 499
 """Counted where the caller left before the answer; nobody gets to see it."""
+
+Counted = dict[tuple[str, int], tuple[Counter, Histogram]]
+"""What answers are counted in, by route and status."""
 
 
 class Name(Convertor[str]):
@@ -93,7 +97,7 @@ class Door:
         self.numbers = itertools.count()
         self.prefix = secrets.token_hex(8).encode()
         self.patterns = [route for route in hot if "{" in route.path]
-        self.counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self.counted: Counted = {}
         """What answers without a version are counted in, by route and status."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,6 +105,7 @@ class Door:
             await self.api(scope, receive, send)
             return
         started = time.perf_counter()
+        route: HotRoute | None = None
         shared: Shared = scope["state"]["shared"]
         request_id = scope["state"]["request_id"] = self.name(scope)
         status = 0
@@ -129,7 +134,8 @@ class Door:
             # The API's own outermost layer has answered 500 already, and passes the error on to be logged.
             logger.exception("request %s failed", request_id.decode())
             if not status:
-                await problems.plain(500, "Something went wrong on our side.")(scope, receive, reply)
+                respond_to = route.respond if route else problems.respond
+                await respond_to(problems.FAILURE)(scope, receive, reply)
         finally:
             shared.metrics.in_flight.dec()
         self.count(shared, scope, status, time.perf_counter() - started)
@@ -159,18 +165,22 @@ class Door:
         serving: Serving | None = scope["state"].pop("serving", None)
         counted = self.counted if serving is None else serving.counted
         template: str | None = getattr(scope.get("route"), "path_format", None)
-        route = template or scope["root_path"] or "unknown"
-        if (route, status) not in counted:
-            model, version = ("", "")
-            if serving is not None:
-                model, version = serving.manifest.name, str(serving.manifest.version)
-            counted[route, status] = (
-                shared.metrics.requests.labels(route, status, model, version),
-                shared.metrics.request_seconds.labels(route, model, version),
-            )
-        requests, request_seconds = counted[route, status]
-        requests.inc()
-        request_seconds.observe(seconds)
+        count(shared.metrics, counted, serving, template or scope["root_path"] or "unknown", status, seconds)
+
+
+def count(metrics: Metrics, counted: Counted, serving: Serving | None, route: str, status: int, seconds: float) -> None:
+    """Add an answer to its series, which are looked up once and kept in `counted`."""
+    if (route, status) not in counted:
+        model, version = ("", "")
+        if serving is not None:
+            model, version = serving.manifest.name, str(serving.manifest.version)
+        counted[route, status] = (
+            metrics.requests.labels(route, status, model, version),
+            metrics.request_seconds.labels(route, model, version),
+        )
+    requests, request_seconds = counted[route, status]
+    requests.inc()
+    request_seconds.observe(seconds)
 
 
 async def respond(route: HotRoute, request: Request) -> Response:

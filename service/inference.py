@@ -90,6 +90,20 @@ def check_names(kind: str, names: Sequence[Any], only: str) -> None:
         raise BadBody(f"the model has not these {kind}s", expected=f"one {kind}, {only!r}", found=found or "none")
 
 
+def check_change(parameters: Iterable[str]) -> None:
+    """Parameters of loading and unloading, by name.
+
+    Raises:
+        BadBody: They would bring along a model, or its configuration.
+    """
+    if others := sorted(set(parameters) - {"unload_dependents"}):  # no model here depends on another
+        raise BadBody(
+            "a model is loaded as it lies in the store",
+            expected="no parameters",
+            found=", ".join(ascii(name)[:40] for name in others[:4]),
+        )
+
+
 def mode_of(parameter: Any) -> pictures.Mode:
     """The request parameter `prepare`, which says what becomes of picture files.
 

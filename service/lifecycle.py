@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from service import policy
 from service.board import Board
+from service.engines import Engine
 from service.errors import BadPolicy, ModelError
 from service.history import History
 from service.loader import Loader
@@ -54,6 +55,8 @@ class Leaving(NamedTuple):
 
     manifest: Manifest
     gone: asyncio.Event
+    network: list[Engine]
+    """The last that holds it: letting go of it takes a while."""
 
 
 class Lifecycle:
@@ -261,7 +264,7 @@ class Lifecycle:
         self.metrics.loads.labels(manifest.name, "unloaded").inc()
         self.metrics.unload(manifest, leaving.engine.name, leaving.engine.precision)
         self.news.append((manifest.name, "unloaded", manifest.version, ""))
-        self.leaving.append(Leaving(manifest, leaving.let_go()))
+        self.leaving.append(Leaving(manifest, leaving.let_go(), [leaving.engine]))
 
     def count(self, name: str, known: set[int]) -> None:
         """Show how many versions are in each state."""
@@ -276,10 +279,11 @@ class Lifecycle:
         """Wait for what is in flight on versions that leave; then this worker has followed."""
         if before is not None:
             await before
-        for manifest, gone in leaving:
+        for manifest, gone, network in leaving:
             if not await within(gone, CYCLES_S):
                 gc.collect()
                 await within(gone, self.settings.deadline_ms / 1000)
+            await self.loader.run(network.clear)
             if manifest.version not in self.serving_versions(manifest.name):
                 self.metrics.forget(manifest)
         self.board.apply(asked, self.registry.digest)

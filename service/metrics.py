@@ -1,11 +1,8 @@
 """Every series, in one class.
 
-Several workers write to one folder of memory-mapped files (the client library's multiprocess mode), and whichever of
-them is scraped adds them all up. Files belong to a slot and not to a process: a worker that replaces a dead one goes on
-counting where that one stopped, and the files never pile up.
+Several workers count together (see `tally`), and whichever of them is scraped adds them all up.
 """
 
-import os
 import platform
 
 import openvino
@@ -18,10 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from service import __version__
 from service.errors import ServiceError
 from service.manifest import Manifest
+from service.tally import Tally
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable in which the client library expects the folder that workers share."""
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SHARES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -186,20 +182,23 @@ class Metrics:
         )
         self.build.labels(__version__, platform.python_version(), openvino.__version__).set(1)
 
+    @property
+    def tally(self) -> Tally | None:
+        """Where this worker counts, if it is one of several."""
+        return values.ValueClass if isinstance(values.ValueClass, Tally) else None
+
     def unload(self, manifest: Manifest, engine: str, precision: str) -> None:
         """A version serves no longer; requests that it answers still count."""
         self.versions.labels(manifest.name, str(manifest.version), engine, precision).set(0)
 
     def forget(self, manifest: Manifest) -> None:
-        """Let go of the series of a version that answers nobody any more.
-
-        With several workers they stay, at their last count: the library can not take them out of the files.
-        """
-        if FOLDER in os.environ:
-            return
+        """Let go of the series of a version that answers nobody any more."""
+        model, version = manifest.name, str(manifest.version)
         for series in (each for each in vars(self).values() if isinstance(each, MetricWrapperBase)):
             if {"model", "version"} <= set(series._labelnames):
-                series.remove_by_labels({"model": manifest.name, "version": str(manifest.version)})
+                series.remove_by_labels({"model": model, "version": version})
+        if self.tally is not None:
+            self.tally.forget(model, version)
 
     def numbers(self) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
         """All series of all workers as numbers, by name and labels."""
@@ -211,13 +210,12 @@ class Metrics:
 
     def page(self) -> bytes:
         """All series of all workers, in Prometheus' text format."""
-        if FOLDER not in os.environ:
+        if self.tally is None:
             return generate_latest(self.registry)
-        together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together)
-
-
-def count_in(slot: int) -> None:
-    """Let this process count into one slot of the folder that the workers share. Call it before `Metrics`."""
-    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]
+        while True:
+            together = CollectorRegistry()
+            MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+            try:
+                return generate_latest(together)
+            except FileNotFoundError:  # a version left between the listing of the files and their reading
+                continue

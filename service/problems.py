@@ -33,6 +33,8 @@ STATUS: dict[type[ServiceError], int] = {
 
 MEDIA_TYPE = "application/problem+json"
 WORDS = ("expected", "found", "fix")
+FAILURE = ServiceError("something went wrong on our side")
+"""What callers get to know of an error that nobody has foreseen; the log has the rest."""
 
 
 def status_of(error: ServiceError) -> int:

@@ -69,11 +69,12 @@ class Worker(multiprocess.Process):
         # The manager's handlers were forked along, and would swallow a signal that comes before uvicorn sets its own.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-        slot, lock = claim(Path(os.environ[FOLDER]))
+        folder = Path(os.environ[FOLDER])
+        slot, lock = claim(folder)
         with lock:
-            from service.metrics import count_in
+            from service.tally import count_in
 
-            count_in(slot)
+            count_in(folder, slot)
             self.board.take(slot)
             self._server = Server(self.config, self.listener, self.board)
             super().target(sockets)

@@ -27,7 +27,7 @@ LAYERS = [
     ["serving", "verdict"],
     ["batcher", "layers", "repository"],
     ["bodies", "metrics", "engines.openvino", "engines.tensorflow", "tensors"],
-    ["board", "engines", "history", "messages", "pictures", "safetensors", "settings"],
+    ["board", "engines", "history", "messages", "pictures", "safetensors", "settings", "tally"],
     ["paper"],
     ["marks"],
     ["manifest", "policy"],

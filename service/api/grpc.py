@@ -3,8 +3,11 @@
 Every worker listens on the port, and the kernel hands each new connection to one of them.
 """
 
+import asyncio
+import logging
+import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -13,21 +16,26 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from service import inference, problems, road
+from service import access, door, inference, problems, road
 from service.errors import BadBody, Overload, ServiceError
 from service.inference import Question, Tensor, Wanted
 from service.messages import MESSAGES, SERVICE
 from service.serving import Serving
 from service.state import Shared
 
+logger = logging.getLogger(__name__)
+
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
+    409: grpc.StatusCode.FAILED_PRECONDITION,
     413: grpc.StatusCode.INVALID_ARGUMENT,
     415: grpc.StatusCode.INVALID_ARGUMENT,
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
+    507: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 """What gRPC calls each status; INTERNAL is the rest."""
 CONTENTS = {
@@ -57,9 +65,10 @@ async def listening(shared: Shared) -> AsyncIterator[None]:
         options=[("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", settings.max_body_bytes)],
         maximum_concurrent_rpcs=settings.max_queue,
     )
+    counted: door.Counted = {}
     handlers = {
         method.name: grpc.unary_unary_rpc_method_handler(
-            partial(handle, shared, method.name),
+            partial(handle, shared, counted, method.name),
             request_deserializer=MESSAGES[method.input_type.name].FromString,
             response_serializer=MESSAGES[method.output_type.name].SerializeToString,
         )
@@ -74,8 +83,16 @@ async def listening(shared: Shared) -> AsyncIterator[None]:
         await server.stop(settings.stop_s)
 
 
-async def handle(shared: Shared, name: str, question: Any, context: Any) -> Any:
-    """Answer a call, or say what is wrong with it; count it as the door counts those over HTTP."""
+async def handle(shared: Shared, counted: door.Counted, name: str, question: Any, context: Any) -> Any:
+    """Answer a call, or say what is wrong with it; count it as the door counts those over HTTP.
+
+    Args:
+        shared: What all calls share.
+        counted: What answers without a version are counted in.
+        name: The method.
+        question: Its message.
+        context: The call.
+    """
     started = time.perf_counter()
     serving, status, metrics = None, 200, shared.metrics
     metrics.in_flight.inc()
@@ -85,20 +102,38 @@ async def handle(shared: Shared, name: str, question: Any, context: Any) -> Any:
     except ServiceError as error:
         status = problems.status_of(error)
         metrics.rejected.labels(error.slug()).inc()
-        if isinstance(error, Overload):
-            context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.retry_after_s * 1000)),))
-        return await context.abort(CODES.get(status, grpc.StatusCode.INTERNAL), problems.sentence(error))
+        await refuse(context, error)
+    except asyncio.CancelledError:
+        status = door.LEFT
+        raise
+    except Exception:
+        status = 500
+        logger.exception("a call of %s failed", name)
+        await refuse(context, problems.FAILURE)
     finally:
         metrics.in_flight.dec()
-        model, version = (serving.manifest.name, str(serving.manifest.version)) if serving else ("", "")
-        metrics.requests.labels(f"grpc {name}", status, model, version).inc()
-        metrics.request_seconds.labels(f"grpc {name}", model, version).observe(time.perf_counter() - started)
+        kept = counted if serving is None else serving.counted
+        door.count(metrics, kept, serving, f"grpc {name}", status, time.perf_counter() - started)
+
+
+async def refuse(context: Any, error: ServiceError) -> None:
+    """End a call with what is wrong."""
+    if isinstance(error, Overload):
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.retry_after_s * 1000)),))
+    code = CODES.get(problems.status_of(error), grpc.StatusCode.INTERNAL)
+    await context.abort(code, problems.sentence(error))
+
+
+def headers(context: Any) -> Iterator[tuple[bytes, bytes]]:
+    """A call's metadata, in the form of headers; looked at only by who wants to know."""
+    for key, value in context.invocation_metadata():
+        if type(value) is str:
+            yield key.encode(), value.encode()
 
 
 def find(shared: Shared, name: str, version: str, context: Any) -> Serving:
     """The version that is asked; a canary knows its callers again by their metadata, as by headers over HTTP."""
-    headers = [(key.encode(), value.encode()) for key, value in context.invocation_metadata() if type(value) is str]
-    return shared.registry.get(name, road.number(version), headers=headers)
+    return shared.registry.get(name, road.number(version), headers=headers(context))
 
 
 async def server_live(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
@@ -130,6 +165,24 @@ async def repository_index(shared: Shared, question: Any, context: Any) -> tuple
     return {"models": inference.index(shared.registry.states(), only_ready=question.ready)}, None
 
 
+async def load(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
+    check(shared, question, context)
+    await shared.control.load(question.model_name)
+    return {}, None
+
+
+async def unload(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
+    check(shared, question, context)
+    await shared.control.unload(question.model_name)
+    return {}, None
+
+
+def check(shared: Shared, question: Any, context: Any) -> None:
+    """Whether the caller may change what serves, and asks for nothing that we have not."""
+    access.check(shared, dict(headers(context)).get(b"authorization", b"").decode())
+    inference.check_change(question.parameters)
+
+
 async def model_infer(shared: Shared, asked: Any, context: Any) -> tuple[dict[str, Any], Serving]:
     """Probabilities for a tensor of pictures; raw if the question is raw."""
     serving = find(shared, asked.model_name, asked.model_version, context)
@@ -137,7 +190,19 @@ async def model_infer(shared: Shared, asked: Any, context: Any) -> tuple[dict[st
     question = read(asked, serving)
     pixels = await inference.prepare(serving, question, shared.settings.max_pictures)
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
-    return tell(serving, question, await serving.predict(pixels)), serving
+    rows = await serving.predict(pixels)
+    if shared.feedback is not None:
+        shared.feedback.remember(name_call(question, context), serving, pixels, rows)
+    return tell(serving, question, rows), serving
+
+
+def name_call(question: Question, context: Any) -> str:
+    """What feedback calls it: the metadata's x-request-id, else the message's id, else a name that is sent back."""
+    given = dict(headers(context)).get(b"x-request-id") or question.id.encode()
+    if not door.REQUEST_ID.fullmatch(given):
+        given = secrets.token_hex(16).encode()
+    context.set_trailing_metadata((("x-request-id", given.decode()),))
+    return given.decode()
 
 
 def tell(serving: Serving, question: Question, rows: NDArray[np.float32]) -> dict[str, Any]:
@@ -194,4 +259,6 @@ METHODS: dict[str, Answering] = {
     "ModelMetadata": model_metadata,
     "ModelInfer": model_infer,
     "RepositoryIndex": repository_index,
+    "RepositoryModelLoad": load,
+    "RepositoryModelUnload": unload,
 }

@@ -220,17 +220,14 @@ async def metadata(request: Request) -> Response:
 async def repository(request: Request) -> Response:
     """Every version in the store, with the reason why it does not serve."""
     shared: Shared = request.scope["state"]["shared"]
-    body = await bodies.read_inflated(request, shared.settings)
-    asked = tensors.parse(body) if body.strip() else {}
-    if not isinstance(asked, dict):
-        raise BadBody("the request is no object", expected='{"ready": true}, or nothing', found=type(asked).__name__)
+    asked = await read_optional(request, '{"ready": true}')
     return Answer(inference.index(shared.registry.states(), only_ready=flag(asked, "ready", default=False)))
 
 
 @router.post("/v2/repository/models/{name:name}/load", **name_in_path())
 async def load(request: Request) -> Response:
     """Look at the model's folder at once, and bring it back if it was unloaded."""
-    await authorise(request)
+    await check_change(request)
     await request.scope["state"]["shared"].control.load(request.scope["path_params"]["name"])
     return Answer({})
 
@@ -238,6 +235,21 @@ async def load(request: Request) -> Response:
 @router.post("/v2/repository/models/{name:name}/unload", **name_in_path())
 async def unload(request: Request) -> Response:
     """Take all versions of the model out of service. What is in flight is answered."""
-    await authorise(request)
+    await check_change(request)
     await request.scope["state"]["shared"].control.unload(request.scope["path_params"]["name"])
     return Answer({})
+
+
+async def check_change(request: Request) -> None:
+    """Whether the caller may change what serves, and asks for nothing that we have not."""
+    await authorise(request)
+    inference.check_change(parameters_of(await read_optional(request, '{"parameters": {}}')))
+
+
+async def read_optional(request: Request, example: str) -> dict[str, Any]:
+    """A JSON object, or nothing."""
+    body = await bodies.read_inflated(request, request.scope["state"]["shared"].settings)
+    asked = tensors.parse(body) if body.strip() else {}
+    if not isinstance(asked, dict):
+        raise BadBody("the request is no object", expected=f"{example}, or nothing", found=type(asked).__name__)
+    return asked

@@ -1,5 +1,9 @@
 """OpenVINO: reads the SavedModel folder as it is, needs no TensorFlow, and is the quickest on a processor."""
 
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +18,6 @@ SIZES = (16, 8, 4, 2, 1)
 SMALL = 5_000_000
 """A network of fewer parameters is compiled for each size, others once for any: each copy costs their memory again."""
 
-
 QUICKEST = ("int8", "bf16")
 """Arithmetics that are quicker than f32, best first."""
 CAPABILITIES = {"int8": "INT8", "bf16": "BF16"}
@@ -23,6 +26,8 @@ MAX_LOSS = 0.0002
 """Share of right answers on the validation part that a quicker arithmetic may cost."""
 MAX_DIFFERENCE = 0.002
 """Mean distance from f32's probabilities that it may have."""
+NICENESS = 5
+"""How far compiling, a fifth of a second of work, stands back behind those who answer."""
 
 
 class OpenVINOEngine:
@@ -40,15 +45,18 @@ class OpenVINOEngine:
         try:
             network = core.read_model(folder / own)
             check(network, manifest)
-            self.fixed = [self.compile(core, network, size) for size in self.sizes]
-            self.any = None if self.sizes else self.compile(core, network, -1)
+            with ThreadPoolExecutor(1, initializer=stand_back if threads == 1 else None) as compiler:
+                self.fixed = [self.compile(core, network, size, compiler) for size in self.sizes]
+                self.any = None if self.sizes else self.compile(core, network, -1, compiler)
         except RuntimeError as error:
             raise BadVersion(
                 f"{folder / own} can not be loaded", expected="a network", found=str(error).strip().splitlines()[-1]
             ) from error
 
-    def compile(self, core: openvino.Core, network: openvino.Model, size: int) -> openvino.InferRequest:
-        """The network for one batch size; -1 is any."""
+    def compile(
+        self, core: openvino.Core, network: openvino.Model, size: int, compiler: ThreadPoolExecutor
+    ) -> openvino.InferRequest:
+        """The network for one batch size; -1 is any. Only what needs no interpreter is done by the `compiler`."""
         network = network.clone()
         network.reshape([size, *network.input().partial_shape[1:]])
         options = {
@@ -61,7 +69,7 @@ class OpenVINOEngine:
             # Pinned, the threads of all workers would sit on the same first cores.
             "ENABLE_CPU_PINNING": False,
         }
-        return core.compile_model(network, "CPU", options).create_infer_request()
+        return compiler.submit(core.compile_model, network, "CPU", options).result().create_infer_request()
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self.any is not None:
@@ -76,6 +84,15 @@ class OpenVINOEngine:
                 answers[start : start + size] = request.get_output_tensor().data
                 start += size
         return answers
+
+
+def stand_back() -> None:
+    """Lower the priority of this thread, and of those that it starts; where one thread computes, that is none of these.
+
+    Linux has a priority for each thread; elsewhere there is only that of the process.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def choose(asked: str, manifest: Manifest, capabilities: list[str]) -> str:

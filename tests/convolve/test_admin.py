@@ -1,6 +1,7 @@
 """What changes what serves: through both clients, and by commands."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -9,7 +10,7 @@ import pytest
 from convolve import Client, Patience, Problem, Unreachable, command
 from tests.convolve.conftest import Connect, Script, Through
 from tests.fakes import Store, picture
-from tests.service.conftest import Start
+from tests.service.conftest import Start, png
 
 TOKEN = "a token of 16 letters, or more"
 
@@ -19,12 +20,19 @@ def through(store: Store, start: Start) -> Through:
     """Versions 1 and 2; 2 answers."""
     store.add(1)
     store.add(2)
-    return Through(start(models=store.root, admin_token=TOKEN, poll_s=3600))
+    kept = store.root.parent / "kept"
+    return Through(start(models=store.root, admin_token=TOKEN, poll_s=3600, feedback=kept, workers=1))
 
 
 @pytest.fixture
 def ask(connect: Connect, through: Through) -> Any:
     return connect(through, token=TOKEN)
+
+
+def kept(store: Store) -> list[str]:
+    """Folders in which a picture lies."""
+    root = store.root.parent / "kept" / "mnist"
+    return sorted(str(path.parent.relative_to(root)) for path in root.glob("*/*/*.png"))
 
 
 class TestClients:
@@ -64,6 +72,17 @@ class TestClients:
             (version,) = {ask.predict(picture(4).tolist()).version for _ in range(5)}
             met.add(version)
         assert met == {1, 2}
+
+    def test_an_answer_is_corrected_and_another_flagged(self, ask: Any, store: Store) -> None:
+        answers = list(ask.predict_many([picture(4).tolist(), b"no picture", picture(5).tolist()]))
+        assert [answer.picture for answer in (answers[0], answers[2])] == [0, 1]
+        ask.feedback(answers[2], "9")
+        ask.feedback(answers[0].request_id)
+        assert kept(store) == ["labelled/9", "unlabelled/4"]
+        for said, status in ((("nobody's", "1"), 404), ((answers[0], "ten"), 400)):
+            with pytest.raises(Problem) as refused:
+                ask.feedback(*said)
+            assert refused.value.status == status
 
     @pytest.mark.parametrize("token", [None, "another token of 16"])
     def test_without_the_token_nothing_changes(self, connect: Connect, through: Through, token: str | None) -> None:
@@ -132,6 +151,16 @@ class TestCommands:
         assert "serving" not in {each["state"] for each in run("unload", "mnist")}
         assert [each["state"] for each in run("load", "mnist")][1] == "serving"
         assert [each["state"] for each in run("load", "mnist", "1")] == ["serving", "serving"]
+
+    def test_feedback(self, run: Any, store: Store, tmp_path: Path) -> None:
+        for number in (4, 5):
+            (tmp_path / f"{number}.png").write_bytes(png(picture(number)))
+        _, row = run("predict", str(tmp_path / "4.png"), str(tmp_path / "5.png"), "--prepare", "none")
+        said = run("feedback", row["request_id"], "9", "--picture", str(row["picture"]))
+        assert said == [{"request_id": row["request_id"], "picture": 1, "label": "9"}]
+        run("feedback", row["request_id"])
+        assert kept(store) == ["labelled/9", "unlabelled/4"]
+        assert "nobody remembers" in run("feedback", "another", "9")
 
     def test_what_is_refused_is_said(self, run: Any) -> None:
         assert "one of: 1, 2" in run("promote", "mnist", "7")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from convolve import Client
 from convolve.command import main
 from tests.service.conftest import EXAMPLES, ROOT
 from tests.service.test_server import serving
@@ -28,7 +29,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
     (models / "mnist" / "policy.json").write_text(json.dumps({"labels": {"stable": 1}}))
     environment = {"CONVOLVE_ADMIN_TOKEN": TOKEN}
-    with serving("--workers", "1", "--models", str(models), environment=environment) as server:
+    flags = ("--workers", "1", "--models", str(models), "--feedback", str(models.parent / "kept"))
+    with serving(*flags, environment=environment) as server:
         yield f"http://127.0.0.1:{server.port}"
 
 
@@ -57,4 +59,6 @@ def test_python(block: str, url: str, capsys: pytest.CaptureFixture[str]) -> Non
 def test_command(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "examples").symlink_to(EXAMPLES)
     monkeypatch.chdir(tmp_path)
+    with Client() as client:
+        client.predict("examples/seven.png", request_id="ID")
     assert main(shlex.split(line, comments=True)[1:]) == 0

@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,8 +15,9 @@ from starlette.testclient import TestClient
 from service import settings
 from service.messages import MESSAGES, SERVICE
 from service.settings import Settings
-from tests.fakes import Failing, Reader, answer_to, picture
+from tests.fakes import Failing, Reader, Store, answer_to, picture
 from tests.service.conftest import EXAMPLES, ROOT, Start
+from tests.service.test_admin import BEARER, TOKEN
 from tests.service.test_openinference import elements
 
 SEVEN = (EXAMPLES / "seven.png").read_bytes()
@@ -38,19 +40,24 @@ def ask(start: Start) -> Iterator[Callable[..., Call]]:
     """A service of one's own, and a caller of its methods: `ask(engine)("ServerLive")`."""
     channels = []
 
-    def connect(*engine: Any, **settings: Any) -> Call:
+    def connect(*engine: Any, token: str = "", **settings: Any) -> Call:
+        """With `token`, every call carries it; calls with a `request_id` carry that."""
         port = free_port()
         client = start(*engine, grpc_port=port, **settings)
         channel = grpc.insecure_channel(f"127.0.0.1:{port}")
         channels.append(channel)
 
-        def call(name: str, /, **fields: Any) -> Any:
+        def call(name: str, /, request_id: str = "", **fields: Any) -> Any:
             method = channel.unary_unary(
                 f"/{SERVICE.full_name}/{name}",
                 request_serializer=MESSAGES[f"{name}Request"].SerializeToString,
                 response_deserializer=MESSAGES[f"{name}Response"].FromString,
             )
-            return method(MESSAGES[f"{name}Request"](**fields), timeout=20)
+            metadata = [("authorization", f"Bearer {token}")] * bool(token)
+            metadata += [("x-request-id", request_id)] * bool(request_id)
+            answer, told = method.with_call(MESSAGES[f"{name}Request"](**fields), timeout=20, metadata=metadata)
+            call.told = dict(told.trailing_metadata())  # type: ignore[attr-defined]
+            return answer
 
         call.http = client  # type: ignore[attr-defined]
         return call
@@ -64,9 +71,10 @@ def tensor(datatype: str = "UINT8", shape: Any = (3, 28, 28, 1), **more: Any) ->
     return {"name": "image", "datatype": datatype, "shape": shape, **more}
 
 
-def refused(call: Call, code: str, /, *words: str, **fields: Any) -> Any:
+def refused(call: Call, code: str, /, *words: str, method: str = "ModelInfer", **fields: Any) -> Any:
+    name = "name" if method == "ModelMetadata" else "model_name"
     with pytest.raises(grpc.RpcError) as caught:
-        call("ModelInfer", **{"model_name": "mnist", **fields})
+        call(method, **{name: "mnist", **fields})
     error: Any = caught.value
     assert error.code().name == code, error.details()
     for word in words:
@@ -180,6 +188,58 @@ def test_calls_are_counted(ask: Callable[..., Call]) -> None:
     page = call.http.get("/metrics").text  # type: ignore[attr-defined]
     assert re.search(r'requests_total\{model="mnist",route="grpc ModelInfer",status="200",version="1"\} 1', page)
     assert re.search(r'requests_total\{model="",route="grpc ModelInfer",status="404",version=""\} 1', page)
+
+
+def test_models_are_loaded_and_unloaded_by_those_who_may(ask: Callable[..., Call], store: Store) -> None:
+    store.add(1)
+    closed, guarded = ask(models=store.root), ask(models=store.root, admin_token=TOKEN)
+    for method in ("RepositoryModelLoad", "RepositoryModelUnload"):
+        refused(closed, "PERMISSION_DENIED", "CONVOLVE_ADMIN_TOKEN", method=method)
+        refused(guarded, "UNAUTHENTICATED", "token", method=method)
+    call = ask(models=store.root, admin_token=TOKEN, token=TOKEN, poll_s=3600)
+    call("RepositoryModelUnload", model_name="mnist", parameters={"unload_dependents": {"bool_param": False}})
+    assert not call("ServerReady").ready
+    assert [model.state for model in call("RepositoryIndex").models] == ["UNAVAILABLE"]
+    call("RepositoryModelLoad", model_name="mnist")
+    assert call("ModelReady", name="mnist", version="1").ready
+    refused(call, "NOT_FOUND", "invented", method="RepositoryModelLoad", model_name="invented")
+    config = {"config": {"string_param": "{}"}}
+    refused(call, "INVALID_ARGUMENT", "config", method="RepositoryModelLoad", parameters=config)
+    (store.root / "mnist" / "1" / "saved_model.pb").unlink()
+    call("RepositoryModelUnload", model_name="mnist")
+    refused(call, "FAILED_PRECONDITION", "no such file", method="RepositoryModelLoad")
+
+
+def test_answers_can_be_labelled_later(ask: Callable[..., Call], store: Store, tmp_path: Path) -> None:
+    store.add(1)
+    call = ask(models=store.root, admin_token=TOKEN, feedback=tmp_path / "kept", workers=1)
+    question = {"model_name": "mnist", "inputs": [tensor()], "raw_input_contents": [PICTURES.tobytes()]}
+    names = []
+    for named in ({"request_id": "mine"}, {"id": "42"}, {"id": "no id, but text"}):
+        call("ModelInfer", **question, **named)
+        names.append(call.told["x-request-id"])  # type: ignore[attr-defined]
+    assert names[:2] == ["mine", "42"]
+    for picture_, name in enumerate(names):
+        said = {"request_id": name, "picture": picture_, "label": "7"}
+        assert call.http.post("/feedback", json=said, headers=BEARER).status_code == 204  # type: ignore[attr-defined]
+    assert len(list(tmp_path.glob("kept/mnist/labelled/7/*.png"))) == 3
+
+
+def test_an_error_of_ours_is_logged_once_and_told_without_its_reasons(
+    ask: Callable[..., Call], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = ask(Reader())
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr("service.inference.describe", broken)
+    error = refused(call, "INTERNAL", "on our side", method="ModelMetadata")
+    assert "secret" not in error.details()
+    (logged,) = [record for record in caplog.records if record.exc_info]
+    assert "secret" in str(logged.exc_info)
+    page = call.http.get("/metrics").text  # type: ignore[attr-defined]
+    assert re.search(r'requests_total\{model="",route="grpc ModelMetadata",status="500",version=""\} 1', page)
 
 
 def test_the_compiled_messages_are_those_of_the_definition() -> None:

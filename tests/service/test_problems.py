@@ -4,6 +4,8 @@ import pytest
 
 from service import errors, problems
 from service.errors import ServiceError
+from tests.fakes import Reader
+from tests.service.conftest import Start
 
 EXPECTED = {
     "BadBody": 400, "BadQuery": 400, "EmptyBody": 400, "SlowBody": 408, "UnsupportedMediaType": 415, "BadPicture": 400,
@@ -46,3 +48,35 @@ def test_a_refusal_for_now_says_when_to_come_back() -> None:
 def test_the_tree_at_the_top_of_the_file_lists_every_class() -> None:
     for kind in ServiceError.family():
         assert kind.__name__ in str(errors.__doc__)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "broken", "form"),
+    [
+        ("GET", "/v1/models", "service.registry.Registry.states", "application/json"),
+        ("POST", "/v1/models/mnist:predict", "service.road.find", "application/json"),
+        ("POST", "/v2/models/mnist/infer", "service.road.find", "application/json"),
+        ("POST", "/v2/repository/index", "service.registry.Registry.states", "application/json"),
+        ("POST", "/predict", "service.registry.Registry.get", "application/problem+json"),
+        ("GET", "/models", "service.registry.Registry.states", "application/problem+json"),
+    ],
+)
+def test_an_error_of_ours_is_logged_once_and_told_in_the_dialects_own_form(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    method: str, path: str, broken: str, form: str,
+) -> None:  # fmt: skip
+    client = start(Reader())
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr(broken, fail)
+    response = client.request(method, path)
+    assert (response.status_code, response.headers["content-type"]) == (500, form)
+    assert response.headers["x-request-id"]
+    if form == "application/json":
+        assert response.json() == {"error": "something went wrong on our side"}
+    else:
+        assert (response.json()["status"], response.json()["detail"]) == (500, "something went wrong on our side")
+    (logged,) = [record for record in caplog.records if record.exc_info]
+    assert "secret" in str(logged.exc_info)

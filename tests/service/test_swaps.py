@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -157,6 +158,8 @@ def test_versions_that_go_live_under_load(tmp_path: Path, count: int, capsys: py
         end = memory(server)
         answers = load.end()
         assert server.metric("convolve_model_loaded") == 1
+        versions = set(re.findall(rb'version="([0-9]+)"', server.ask("GET", "/metrics")[1]))
+        assert versions == {str(count + 1).encode()}, "series of versions that left are still there"
     check_each(answers, swaps)
     assert {answer.version for answer in answers} >= {1, count + 1}
     with capsys.disabled():

@@ -1,0 +1,108 @@
+"""Numbers that the workers of one server count together, in memory-mapped files that whoever is scraped adds up.
+
+The files are those of the client library's multiprocess mode, which reads them. Here, what concerns one version lies in
+files of its own, and goes when the version goes; the library could only let them pile up. Files belong to a slot, and
+not to a process: a worker that replaces a dead one goes on counting where that one stopped.
+"""
+
+import warnings
+from hashlib import blake2b
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from prometheus_client import values
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+
+
+class File(MmapedDict):
+    """Is closed when the last number in it is gone."""
+
+    def __del__(self) -> None:
+        self.close()  # type: ignore[no-untyped-call]
+
+
+class Tally:
+    """The files of one worker, and what makes numbers in them.
+
+    Args:
+        folder: Shared by all workers.
+        slot: Which of them this one is.
+    """
+
+    def __init__(self, folder: Path, slot: int) -> None:
+        self.folder = folder
+        self.slot = slot
+        self.files: dict[str, File] = {}
+        self.lock = Lock()
+
+    def __call__(
+        self,
+        kind: str,
+        metric_name: str,
+        name: str,
+        labelnames: list[str],
+        labelvalues: list[str],
+        help_text: str,
+        multiprocess_mode: str = "",
+        **_: Any,
+    ) -> "Number":
+        """A number, with what was counted in it before. The arguments are those of the client library."""
+        labels = dict(zip(labelnames, labelvalues, strict=True))
+        key = mmap_key(metric_name, name, labelnames, labelvalues, help_text)
+        with self.lock:
+            file = self.file(
+                f"{kind}_{multiprocess_mode}" if multiprocess_mode else kind,
+                ending(labels.get("model", ""), labels.get("version", "")),
+            )
+            return Number(self.lock, file, key)
+
+    def file(self, kind: str, ending: str) -> File:
+        """The file for numbers of a kind."""
+        name = f"{kind}_{self.slot}{ending}"
+        if name not in self.files:
+            self.files[name] = File(str(self.folder / name))  # type: ignore[no-untyped-call]
+        return self.files[name]
+
+    def forget(self, model: str, version: str) -> None:
+        """Remove the files of a version. Numbers that somebody still holds count on, unseen."""
+        with self.lock:
+            for name in [name for name in self.files if name.endswith(ending(model, version))]:
+                (self.folder / name).unlink(missing_ok=True)
+                del self.files[name]
+
+
+class Number:
+    """One number, in the place of the client library's own class of that kind."""
+
+    def __init__(self, lock: Lock, file: File, key: str) -> None:
+        self.lock = lock
+        self.file = file
+        self.key = key
+        self.value: float = file.read_value(key)[0]  # type: ignore[no-untyped-call]
+
+    def inc(self, amount: float) -> None:
+        with self.lock:
+            self.value += amount
+            self.file.write_value(self.key, self.value, 0.0)  # type: ignore[no-untyped-call]
+
+    def set(self, value: float, timestamp: float | None = None) -> None:
+        with self.lock:
+            self.value = value
+            self.file.write_value(self.key, value, timestamp or 0.0)  # type: ignore[no-untyped-call]
+
+    def get(self) -> float:
+        return self.value
+
+
+def ending(model: str, version: str) -> str:
+    """What tells a version's files from others; a model's own name may be too long for that."""
+    if not version:
+        return ".db"
+    return f"-{blake2b(f'{model}/{version}'.encode(), digest_size=8).hexdigest()}.db"
+
+
+def count_in(folder: Path, slot: int) -> None:
+    """Let this process count into the files of one slot. Call it before a metric is made."""
+    values.ValueClass = Tally(folder, slot)
+    warnings.filterwarnings("ignore", "Removal of labels")  # not from the library's own files, but from these
