@@ -8,11 +8,12 @@ export class Bars {
     this.list = list;
     this.name = name;
     this.rows = [];
+    this.labels = [];
   }
 
   /** Show probabilities, beside the ones `before` if there are such. */
   show(labels, probabilities, before = null) {
-    if (this.rows.length !== labels.length) this.build(labels);
+    if (String(this.labels) !== String(labels)) this.build(labels);
     const best = probabilities.indexOf(Math.max(...probabilities));
     this.rows.forEach(({ row, meter, fill, ghost, share }, index) => {
       const probability = probabilities[index];
@@ -28,6 +29,7 @@ export class Bars {
   }
 
   build(labels) {
+    this.labels = labels;
     this.rows = labels.map((label) => {
       const fill = h("span", { class: "fill" });
       const ghost = h("span", { class: "ghost", hidden: true });

@@ -8,31 +8,40 @@ import { paint, reach } from "./palette.js";
 
 export class Compare {
   constructor() {
-    this.kept = null;
+    this.kept = null; // A
+    this.other = null; // B, where that is another version's answer to `asked`; else B is the drawing at hand
+    this.asked = null;
+    this.words = byId("compare-words");
     this.bars = ["a", "b"].map((side) => new Bars(byId(`compare-${side}-bars`), `${side.toUpperCase()}: probability of`));
     this.canvases = ["a", "b", "d"].map((side) => byId(`compare-${side}`));
     this.maps = ["a", "b", "d"].map((side) => byId(`compare-${side}-map`));
   }
 
   /** Keep the picture at hand as A; whatever is drawn next is B. */
-  keep(current) {
+  keep(current, view) {
     this.kept = current;
-    this.show(current, this.view);
+    this.other = null;
+    this.words.textContent = "Kept as A. Now draw something else: it is B.";
+    this.show(current, view);
   }
 
   /** Show A and B, their difference, and the chosen map of each. */
   show(current, view) {
-    this.view = view;
     byId("compare-pair").hidden = !this.kept;
-    if (!this.kept || !current?.values || !view) return;
-    [this.kept, current].forEach(({ labels, probabilities }, side) => this.bars[side].show(labels, probabilities));
-    const pixels = [this.kept, current].map(({ values }) => values["seen.pixels"]);
+    if (!this.kept || !current?.values) return;
+    if (this.other && this.asked !== current.values) {
+      this.other = null;
+      this.words.textContent = "A is the drawing from before.";
+    }
+    const pair = [this.kept, this.other ?? current];
+    pair.forEach(({ labels, probabilities }, side) => this.bars[side].show(labels, probabilities));
+    const pixels = pair.map(({ values }) => values["seen.pixels"]);
     const [rows, columns] = pixels[0].shape;
     this.trio(this.canvases, rows, columns, pixels.map(({ data }) => (index) => data[index] / 255), 1);
     const layer = current.layers.find(({ name }) => name === view.layer);
     const grid = gridOf(layer);
     const name = view.stage === "before" && layer.activation ? `${layer.name}.before` : layer.name;
-    const values = [this.kept, current].map((each) => each.values[name]?.data);
+    const values = pair.map((each) => each.values[name]?.data);
     if (!values[0] || !values[1]) return;
     const map = layer.shape.length === 3 ? view.map : 0;
     this.trio(this.maps, grid.rows, grid.columns, values.map((data) => (index) => data[index * grid.maps + map] ?? 0),
@@ -48,19 +57,24 @@ export class Compare {
     });
   }
 
-  /** The versions that serve, to be asked about one drawing. */
-  offerVersions(models) {
-    const others = models.filter(({ state }) => state === "serving");
-    byId("versions").replaceChildren(...others.map(({ name, version }) => h("option", { value: `${name}/${version}` }, `${name} ${version}`)));
-    byId("versions-words").textContent = others.length > 1 ? "" : "Only one version serves at the moment. As soon as a second one does, it can be asked here about the same drawing.";
-    byId("compare-versions").disabled = others.length < 2;
+  /** The versions that serve beside the one that answers, to be asked about one drawing. */
+  offerVersions(models, answering) {
+    this.answering = answering;
+    this.others = models.filter((model) => model.state === "serving" && model !== answering);
+    byId("versions").replaceChildren(...this.others.map(({ name, version }, index) => h("option", { value: index }, `${name} ${version}`)));
+    byId("versions-words").textContent = this.others.length ? "" : "Only one version serves at the moment. As soon as a second one does, it can be asked here about the same drawing.";
+    byId("compare-versions").disabled = !this.others.length;
   }
 
   /** Ask another version about the picture at hand: its answer is B, the current one A. */
-  async ask(picture, current) {
-    const [model, version] = byId("versions").value.split("/");
-    const [answer, { arrays }] = await Promise.all([api.predict(picture, { model, version }), api.inside(picture, { model, version })]);
+  async ask(picture, current, view) {
+    const { name, version, labels } = this.others[byId("versions").value];
+    const query = { model: name, version };
+    const [answer, { arrays }] = await Promise.all([api.predict(picture, query), api.inside(picture, query)]);
     this.kept = current;
-    this.show({ ...current, probabilities: answer.probabilities, values: arrays }, this.view);
+    this.asked = current.values;
+    this.other = { ...current, labels, probabilities: answer.probabilities, values: arrays };
+    this.words.textContent = `A is ${this.answering.name} ${this.answering.version}, B is ${name} ${version}.`;
+    this.show(current, view);
   }
 }

@@ -45,7 +45,7 @@ export class Heat {
     this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.words.textContent = "";
     this.bars.list.replaceChildren();
-    this.bars.rows = [];
+    this.bars.labels = [];
   }
 
   /** How much covering each place lowers the chosen class, in log-odds: positive is evidence for it. */

@@ -35,6 +35,7 @@ const heat = new Heat(new Bars(byId("heat-bars"), "Covered: probability of"));
 const compare = new Compare();
 
 let network = null; // null: it may not be looked into
+let labels = null; // of the classes, as soon as they are known
 let answer = null;
 let before = null; // the probabilities when the eraser was taken
 let drawingNumber = 0; // counts changes of the drawing, so that what comes late for an older one is dropped
@@ -54,7 +55,7 @@ const live = new Latest(async () => {
   const found = await api.predict(picture);
   if (late()) return;
   answer = found;
-  bars.show(network?.labels ?? labelsOf(found), found.probabilities, before);
+  bars.show(labels ?? labelsOf(found), found.probabilities, before);
   showBest();
   const settled = number === drawingNumber && !pad.stroke;
   if (settled && network) return void deep.ask(); // which brings what the network sees, too
@@ -95,7 +96,7 @@ const labelsOf = (found) => found.probabilities.map((_, index) => String(index))
 
 function forget() {
   answer = before = null;
-  bars.show(network?.labels ?? [...bars.rows.keys()].map(String), bars.rows.map(() => 0));
+  bars.show(bars.labels, bars.labels.map(() => 0));
   byId("best").textContent = "";
   byId("best-share").textContent = "";
   byId("prediction").textContent = "Nothing is drawn yet.";
@@ -132,7 +133,7 @@ byId("erase").addEventListener("click", (event) => {
   pad.erasing = !pad.erasing;
   before = pad.erasing && answer ? answer.probabilities : null;
   event.currentTarget.setAttribute("aria-pressed", String(pad.erasing));
-  if (answer) bars.show(network?.labels ?? labelsOf(answer), answer.probabilities, before);
+  if (answer) bars.show(labels ?? labelsOf(answer), answer.probabilities, before);
 });
 
 async function take(file) {
@@ -225,14 +226,10 @@ const current = () => network?.values && {
 };
 
 byId("keep").addEventListener("click", () => {
-  if (!current()) return;
-  compare.view = view;
-  compare.keep(current());
-  byId("compare-words").textContent = "Kept as A. Now draw something else: it is B.";
+  if (current()) compare.keep(current(), view);
 });
 byId("compare-versions").addEventListener("click", async () => {
-  compare.view = view;
-  await compare.ask(await pad.picture(), current()).catch(refuse);
+  if (current()) await compare.ask(await pad.picture(), current(), view).catch(refuse);
 });
 
 // A link and a picture of the view
@@ -251,7 +248,7 @@ byId("link").addEventListener("click", async () => {
 });
 byId("save").addEventListener("click", async () => {
   if (!answer) return;
-  await snapshot.save({ seen: byId("seen"), lens: byId("lens"), labels: network?.labels ?? labelsOf(answer),
+  await snapshot.save({ seen: byId("seen"), lens: byId("lens"), labels: labels ?? labelsOf(answer),
     probabilities: answer.probabilities, title: byId("lens").getAttribute("aria-label") ?? "", value: byId("value").textContent });
   byId("shared").textContent = "The picture is saved as convolve.png.";
 });
@@ -275,22 +272,25 @@ async function loadModel() {
   const parts = [`${model.name} ${model.version}`, model.accuracy?.test && `${percent(model.accuracy.test)} right on the test set`,
     model.precision && `answers in ${model.precision}`];
   byId("model").textContent = parts.filter(Boolean).join(" · ");
-  compare.offerVersions(models);
+  compare.offerVersions(models, model);
   return model;
 }
 
 async function start() {
   lab.start();
   strip.start();
-  sources.listen(pad, take);
+  sources.listen(take, refuse);
   const shown = restore().then((found) => found || showSample());
   const model = await loadModel();
   network = await Network.load(model).catch((error) => {
-    byId("closed").textContent = `The network can not be looked into here. ${error.message}`;
+    byId("closed").textContent = error.status === 404
+      ? "Looking inside is switched off on this server. Draw, and the network answers all the same."
+      : `The network can not be looked into here. ${error.message}`;
     return null;
   });
   document.body.classList.toggle("closed", !network);
-  if (!answer) bars.show(model.labels, model.labels.map(() => 0));
+  labels = model.labels;
+  if (!answer) bars.show(labels, labels.map(() => 0));
   if (network) {
     sheets.build(network);
     heat.offer(network.labels);

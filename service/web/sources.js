@@ -1,12 +1,14 @@
 // Pictures from elsewhere: chosen, taken, pasted, dropped, or one of the examples.
 
 import * as api from "./api.js";
+import { shoot } from "./camera.js";
 import { byId, h } from "./dom.js";
 
-/** Call `take(file)` for each picture that arrives. */
-export function listen(pad, take) {
-  for (const [button, input] of [["choose", "file"], ["camera", "capture"]]) {
-    byId(button).addEventListener("click", () => byId(input).click());
+/** Call `take(file)` for each picture that arrives, and `refuse(error)` where none does. */
+export function listen(take, refuse) {
+  byId("choose").addEventListener("click", () => byId("file").click());
+  byId("camera").addEventListener("click", () => shoot(byId("viewfinder"), byId("capture"), take).catch(refuse));
+  for (const input of ["file", "capture"]) {
     byId(input).addEventListener("change", (event) => {
       if (event.target.files.length) take(event.target.files[0]);
       event.target.value = "";
@@ -21,11 +23,15 @@ export function listen(pad, take) {
     event.preventDefault();
     if (event.dataTransfer?.files.length) take(event.dataTransfer.files[0]);
   });
-  byId("paste").addEventListener("click", () => pasteFrom(navigator.clipboard, take));
+  byId("paste").addEventListener("click", () => pasteFrom(navigator.clipboard, take).catch(refuse));
 }
 
 async function pasteFrom(clipboard, take) {
-  for (const item of await clipboard.read()) {
+  if (!clipboard?.read) throw new Error("A page may not read the clipboard here: press Ctrl+V instead.");
+  const items = await clipboard.read().catch(() => {
+    throw new Error("The browser does not let this page read the clipboard: press Ctrl+V instead.");
+  });
+  for (const item of items) {
     const type = item.types.find((each) => each.startsWith("image/"));
     if (type) return take(await item.getType(type));
   }

@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run", "--force-color-profile=srgb",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
 ]  # fmt: skip
 SEVEN = [(0.28, 0.2), (0.72, 0.2), (0.45, 0.82)]
 THREE = [
@@ -38,8 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running service."""
-    log = tmp_path_factory.mktemp("service") / "log"
-    command = [sys.executable, "-m", "service", "--port", "0", "--workers", "1", "--drain-s", "0"]
+    with running(tmp_path_factory.mktemp("service")) as address:
+        yield address
+
+
+@contextmanager
+def running(folder: Path, *flags: str) -> Iterator[str]:
+    """A service with these flags, which logs into a folder."""
+    log = folder / "log"
+    command = [sys.executable, "-m", "service", "--port", "0", "--workers", "1", "--drain-s", "0", *flags]
     with log.open("w") as file, subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file) as process:
         try:
             yield wait_for(process, log)
@@ -76,9 +85,14 @@ def chromium() -> Iterator["Browser"]:
 
 @pytest.fixture
 def open_page(chromium: "Browser", address: str) -> Iterator[Open]:
-    """Open the page: `open_page("#…", viewport=…)`. Afterwards, nothing may have failed or gone elsewhere."""
+    """Open the page: `open_page("#…", viewport=…)`. Afterwards, nothing may have failed or gone elsewhere.
+
+    `at` is the address of another service, `ready` whether to wait until all is shown, and `expected` what may fail.
+    """
     contexts = []
     wrong: list[str] = []
+    served = [address]
+    foreseen: list[str] = []
 
     def watch(page: "Page") -> None:
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
@@ -86,14 +100,18 @@ def open_page(chromium: "Browser", address: str) -> Iterator[Open]:
         page.on("request", lambda request: check(request.url))
 
     def check(url: str) -> None:
-        if not url.startswith((address, "data:", "blob:")):
+        if not url.startswith((*served, "data:", "blob:")):
             wrong.append(f"asked {url}")
 
-    def open_page(fragment: str = "", *, ready: bool = True, **options: Any) -> "Page":
+    def open_page(
+        fragment: str = "", *, at: str = address, ready: bool = True, expected: str = "", **options: Any
+    ) -> "Page":
+        served.append(at)
+        foreseen.extend([expected] * bool(expected))
         context = chromium.new_context(
             **{
                 "viewport": {"width": 1280, "height": 900},
-                "permissions": ["clipboard-read", "clipboard-write"],
+                "permissions": ["clipboard-read", "clipboard-write", "camera"],
                 **options,
             }
         )
@@ -101,7 +119,7 @@ def open_page(chromium: "Browser", address: str) -> Iterator[Open]:
         page = context.new_page()
         page.set_default_timeout(15_000)
         watch(page)
-        page.goto(f"{address}/{fragment}")
+        page.goto(f"{at}/{fragment}")
         if ready:
             expect_text(page, "Prediction", "%")
             expect_text(page, "Value", ":")
@@ -110,7 +128,7 @@ def open_page(chromium: "Browser", address: str) -> Iterator[Open]:
     yield open_page
     for context in contexts:
         context.close()
-    assert not wrong
+    assert [each for each in wrong if not any(words in each for words in foreseen)] == []
 
 
 def expect_text(page: "Page", status: str, text: str) -> None:
@@ -132,6 +150,11 @@ def draw(page: "Page", points: list[tuple[float, float]]) -> None:
     for place in places[1:]:
         page.mouse.move(*place, steps=8)
     page.mouse.up()
+
+
+def example(page: "Page", name: str, label: str) -> None:
+    page.get_by_role("button", name=f"Example {name}", exact=True).click()
+    expect_text(page, "Prediction", f"{label}, ")
 
 
 def show(page: "Page", layer: str, map_: int, row: int, column: int) -> None:

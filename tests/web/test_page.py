@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.web.conftest import ONE, ROOT, SEVEN, THREE, Open, draw, expect_text, read, show
+from tests.web.conftest import ONE, ROOT, SEVEN, THREE, Open, draw, example, expect_text, read, show
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -29,11 +29,6 @@ def five(address: str) -> dict[str, NDArray[Any]]:
     values = {layer["name"]: np.array(layer["values"]) for layer in answer["layers"]}
     values |= {f"{layer['name']}.before": np.array(layer["before"]) for layer in answer["layers"] if layer["before"]}
     return values | {"pixels": np.array(answer["seen"]["pixels"])}
-
-
-def example(page: "Page", name: str, label: str) -> None:
-    page.get_by_role("button", name=f"Example {name}", exact=True).click()
-    expect_text(page, "Prediction", f"{label}, ")
 
 
 @pytest.mark.parametrize(("points", "label"), [(SEVEN, "7"), (THREE, "3"), (ONE, "1")])
@@ -72,6 +67,34 @@ def test_drawn_by_touch_without_scrolling(open_page: Open) -> None:
     expect_text(page, "Prediction", "1, ")
     assert page.evaluate("scrollY") == before
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_drawn_with_a_pen(open_page: Open) -> None:
+    page = open_page()
+    pad = page.get_by_role("application", name="Drawing pad")
+    pad.evaluate(
+        """pad => pad.addEventListener("pointermove", (event) => {
+            if (event.pressure) pad.dataset.met = `${event.pointerType} ${event.pressure.toFixed(1)}`;
+        })"""
+    )
+    box = pad.bounding_box()
+    assert box
+    session = page.context.new_cdp_session(page)
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in along(THREE)]
+    for index, (x, y) in enumerate([*places, places[-1]]):
+        kind = "mousePressed" if index == 0 else "mouseReleased" if index == len(places) else "mouseMoved"
+        pressed = {"button": "left", "buttons": 0 if kind == "mouseReleased" else 1, "clickCount": 1}
+        pen = {"type": kind, "x": x, "y": y, "pointerType": "pen", "force": 0.7, "tiltX": 30, **pressed}
+        session.send("Input.dispatchMouseEvent", pen)
+    expect_text(page, "Prediction", "3, ")
+    assert pad.get_attribute("data-met") == "pen 0.7"
+
+
+def along(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """More points on the same line."""
+    shares = np.linspace(0, len(points) - 1, 8 * len(points))
+    columns = (np.interp(shares, range(len(points)), column) for column in zip(*points, strict=True))
+    return [(float(x), float(y)) for x, y in zip(*columns, strict=True)]
 
 
 def test_drawn_and_looked_at_with_keys_only(open_page: Open) -> None:
@@ -231,6 +254,60 @@ def test_pictures_are_chosen_pasted_and_dropped(open_page: Open) -> None:
             [data, event, holder],
         )
         expect_text(page, "Prediction", "2, ")
+
+
+def test_a_picture_is_pasted_from_the_clipboard_itself(open_page: Open) -> None:
+    page = open_page()
+    data = list((ROOT / "examples/2.png").read_bytes())
+    page.evaluate(
+        """async (data) => {
+            const file = new Blob([new Uint8Array(data)], {type: "image/png"});
+            await navigator.clipboard.write([new ClipboardItem({"image/png": file})]);
+        }""",
+        data,
+    )
+    for paste in (page.get_by_role("button", name="Paste").click, lambda: page.keyboard.press("Control+V")):
+        page.get_by_role("button", name="Clear").click()
+        expect_text(page, "Prediction", "Nothing is drawn yet")
+        paste()
+        expect_text(page, "Prediction", "2, ")
+    page.evaluate("navigator.clipboard.writeText('no picture')")
+    page.get_by_role("button", name="Paste").click()
+    expect_text(page, "Prediction", "There is no picture on the clipboard")
+
+
+def test_a_picture_is_taken_with_the_camera(open_page: Open) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Clear").click()
+    expect_text(page, "Prediction", "Nothing is drawn yet")
+    page.get_by_role("button", name="Camera").click()
+    dialog = page.get_by_role("dialog", name="Camera")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect_text(page, "Prediction", "Nothing is drawn yet")
+    page.get_by_role("button", name="Camera").click()
+    dialog.locator("button:enabled", has_text="Take the picture").wait_for()
+    tracks = page.evaluate_handle("document.querySelector('video').srcObject.getTracks()")
+    dialog.get_by_role("button", name="Take the picture").click()
+    expect_text(page, "Prediction", " %. ")
+    expect_text(page, "Preparation", "ropped")
+    assert not dialog.is_visible()
+    assert tracks.evaluate("tracks => tracks.map((track) => track.readyState)") == ["ended"]
+
+
+def test_on_a_phone_its_own_camera_takes_the_picture(open_page: Open) -> None:
+    page = open_page(**PHONE)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Camera").click()
+    assert chooser.value.element.get_attribute("capture") == "environment"
+    chooser.value.set_files(ROOT / "examples/photo.jpg")
+    expect_text(page, "Prediction", "4, ")
+
+
+def test_without_a_camera_it_says_so(open_page: Open) -> None:
+    page = open_page()
+    page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('none')); }")
+    page.get_by_role("button", name="Camera").click()
+    expect_text(page, "Prediction", "There is no camera, or this page may not use it")
 
 
 def test_why_this_answer(open_page: Open, address: str) -> None:
