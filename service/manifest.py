@@ -62,6 +62,18 @@ class Precision:
 
 
 @dataclass(frozen=True)
+class Novelty:
+    """A network of its own that tells pictures which are unlike the training set: 0 (like it) to 1 (unlike)."""
+
+    network: str
+    """Path of an OpenVINO network inside the version's folder: uint8 (n, *input.shape) in, float32 (n, 1) out."""
+    threshold: float
+    """A picture with a greater score is not recognized."""
+    flagged: Mapping[str, float] = field(default_factory=dict)
+    """Share of the pictures of the parts `validation` and `test` that are not recognized, 0 to 1."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that serving needs to know of a version, and all that people ask about it."""
 
@@ -82,6 +94,8 @@ class Manifest:
     """Name of the signature's only output: float32, (n, classes)."""
     precisions: Mapping[str, Precision] = field(default_factory=dict)
     """What each arithmetic costs: `f32`, `bf16`, `int8`; empty if nobody measured."""
+    novelty: Novelty | None = None
+    """How pictures are told that are unlike the training set; None if this version can not tell."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Data, seed, recipe, library versions, machine and time of the run. Not read by serving."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -110,6 +124,8 @@ class Manifest:
             {"pixels": base64.b64encode(golden.pixels).decode(), "probabilities": golden.probabilities}
             for golden in self.golden
         ]
+        if self.novelty is None:
+            del data["novelty"]
         (folder / FILE).write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -157,9 +173,10 @@ class Reader:
             output=self.get("output", str, "the name of the signature's output"),
             labels=tuple(labels),
             parameters=self.get("parameters", int, "a whole number"),
-            accuracy=self.accuracy(),
+            accuracy=self.shares("accuracy"),
             golden=self.golden(given, len(labels)),
             precisions=self.precisions(),
+            novelty=self.novelty() if "novelty" in self.data else None,
             training=self.get("training", dict, "an object"),
             files=self.files(),
         )
@@ -174,12 +191,22 @@ class Reader:
         words = {name: self.get(name, str, "a word", "input") for name in ("name", "polarity", "preparation")}
         return Input(shape=(shape[0], shape[1], shape[2]), **words)
 
-    def accuracy(self) -> dict[str, float]:
-        shares: dict[str, float] = self.get("accuracy", dict, "an object")
+    def shares(self, name: str, within: str = "") -> dict[str, float]:
+        """A share, 0 to 1, for each part of the data."""
+        shares: dict[str, float] = self.get(name, dict, "an object", within)
         for part, share in shares.items():
             if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
-                raise self.wrong(f"accuracy.{part}", "a share from 0 to 1", share)
+                raise self.wrong(f"{within}.{name}.{part}".lstrip("."), "a share from 0 to 1", share)
         return shares
+
+    def novelty(self) -> Novelty:
+        network = self.get("network", str, "a path inside the version's folder", "novelty")
+        if network not in self.files():
+            raise self.wrong("novelty.network", "one of the files that `files` lists", network)
+        threshold = self.get("threshold", (int, float), "a number from 0 to 1", "novelty")
+        if not 0 <= threshold <= 1:
+            raise self.wrong("novelty.threshold", "a number from 0 to 1", threshold)
+        return Novelty(network, threshold, self.shares("flagged", "novelty"))
 
     def files(self) -> dict[str, str]:
         files: dict[str, str] = self.get("files", dict, "an object: path inside the version's folder, SHA-256")

@@ -3,13 +3,14 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.errors import BadManifest, BadVersion
-from service.manifest import Manifest
+from service.manifest import Manifest, Novelty
 from service.repository import Repository
 from tests.service.conftest import ROOT, Start
 
@@ -60,6 +61,15 @@ def test_a_written_manifest_reads_back_the_same(store: Path, tmp_path: Path) -> 
     assert Manifest.read(tmp_path) == manifest
 
 
+def test_what_a_version_says_of_novelty_reads_back_the_same(store: Path, tmp_path: Path) -> None:
+    manifest = Manifest.read(store / "mnist" / "1")
+    novelty = Novelty("novelty/network.xml", 0.5, {"validation": 0.01})
+    files = {**manifest.files, "novelty/network.xml": "0", "novelty/network.bin": "0"}
+    replace(manifest, novelty=novelty, files=files).write(tmp_path)
+    assert Manifest.read(tmp_path).novelty == novelty
+
+
+NOVELTY: dict[str, Any] = {"network": "saved_model.pb", "threshold": 0.5, "flagged": {}}
 BAD_MANIFESTS: dict[str, tuple[Callable[[Any], None], str]] = {
     "format": (lambda m: m.update(format=99), "format"),
     "name": (lambda m: m.pop("name"), "name"),
@@ -72,6 +82,10 @@ BAD_MANIFESTS: dict[str, tuple[Callable[[Any], None], str]] = {
     "accuracy": (lambda m: m["accuracy"].update(test=99.4), "accuracy.test"),
     "golden": (lambda m: m["golden"][0].update(pixels="AAAA"), "golden[0].pixels"),
     "golden answers": (lambda m: m["golden"][1]["probabilities"].pop(), "golden[1].probabilities"),
+    "novelty": (lambda m: m.update(novelty=0.5), "novelty"),
+    "novelty network": (lambda m: m.update(novelty=NOVELTY | {"network": "../x"}), "novelty.network"),
+    "novelty threshold": (lambda m: m.update(novelty=NOVELTY | {"threshold": 2}), "novelty.threshold"),
+    "novelty flagged": (lambda m: m.update(novelty=NOVELTY | {"flagged": {"test": -1}}), "novelty.flagged.test"),
     "escape": (lambda m: m["files"].update({"../secret": "0"}), "files.../secret"),
 }
 
