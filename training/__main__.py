@@ -110,6 +110,7 @@ def run(config: Config) -> Path:
         from training import export
         from training.calibrate import calibrate
         from training.report.figures import measure_figures
+        from training.report.page import pick_worst
         from training.train import train
 
     data = load_mnist(config.data)
@@ -125,7 +126,8 @@ def run(config: Config) -> Path:
         say(f"{name}: {measured.accuracy:.2%} of {measured.pictures:,}, loss {measured.loss:.4f}")
     manifest = export.describe(config, data, network, progress, figures)
     report = export.report(progress, figures, data.classes)
-    version = export.publish(folder, network, manifest, report, {"training": training, **parts})
+    pictures = pick_worst(report, data.test) if data.shareable else None
+    version = export.publish(folder, network, manifest, report, {"training": training, **parts}, pictures)
     config.state.unlink(missing_ok=True)
     return version
 

@@ -40,6 +40,8 @@ class Dataset:
     """Name of each class, by its number."""
     train: Part
     test: Part
+    shareable: bool = True
+    """Whether its pictures may be passed on in a report."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def load_mnist(folder: Path | None) -> Dataset:
         classes=tuple("0123456789"),
         train=Part(train_pictures[..., np.newaxis], train_labels),
         test=Part(test_pictures[..., np.newaxis], test_labels),
+        shareable=False,
     )
 
 

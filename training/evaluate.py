@@ -71,3 +71,11 @@ def measure(probabilities: Probabilities, labels: NDArray[Any], classes: tuple[s
             for picture in surest.tolist()
         ],
     )
+
+
+def interval(share: float, pictures: int) -> tuple[float, float]:
+    """Where the true share lies with 95 %, after `pictures` draws gave `share`. Source: E. B. Wilson (1927)."""
+    z = 1.96
+    centre = share + z**2 / (2 * pictures)
+    reach = z * float(np.sqrt(share * (1 - share) / pictures + z**2 / (4 * pictures**2)))
+    return max(0.0, (centre - reach) / (1 + z**2 / pictures)), min(1.0, (centre + reach) / (1 + z**2 / pictures))

@@ -1,14 +1,14 @@
 """One finished folder `models/<name>/<next integer>/`, which appears whole or not at all."""
 
 import errno
-import json
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,13 @@ from service import engines
 from service.manifest import Golden, Input, Manifest, digest
 from training.checkpoint import Progress
 from training.config import SPLIT_SEED, Config
-from training.datasets import Dataset, Part
+from training.datasets import Dataset, Part, Pixels
 from training.errors import TrainingError
 from training.quantize import compare, quantize
+from training.report import comparison
+from training.report.comparison import find_before, write_report
 from training.report.figures import Figures
+from training.report.page import write_page
 from training.strokes import golden
 
 TOLERANCE = 1e-5
@@ -118,6 +121,7 @@ def publish(
     manifest: Manifest,
     words: Mapping[str, Any],
     parts: Mapping[str, Part],
+    pictures: Mapping[int, Pixels] | None = None,
 ) -> Path:
     """Add a version to a model's folder.
 
@@ -128,6 +132,7 @@ def publish(
         words: From `report`.
         parts: `training`, on which the network in int8 is calibrated, and `validation` and `test`, on which each
             arithmetic is measured.
+        pictures: Those of the worst mistakes that may be shown, by their place in the test part.
 
     Returns:
         `folder`/<next integer>.
@@ -143,9 +148,9 @@ def publish(
         quantize(draft, parts["training"])
         held_back = {name: parts[name] for name in ("validation", "test")}
         manifest = replace(manifest, precisions=compare(draft, manifest, held_back))
-        (draft / "report.json").write_text(json.dumps(words, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_report(draft, {**words, "before": comparison.compare(words, manifest, find_before(folder))})
         draft.chmod(0o755)  # temporary folders are closed to others, and the server may be another user
-        return claim(draft, folder, manifest)
+        return claim(draft, folder, manifest, partial(write_page, pictures=pictures))
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # gone already, if all went well
 
@@ -182,13 +187,17 @@ def check_answers(folder: Path, manifest: Manifest) -> None:
         )
 
 
-def claim(draft: Path, folder: Path, manifest: Manifest) -> Path:
-    """Give a finished draft the next free number. Of two at once, the later one takes the number after."""
+def claim(draft: Path, folder: Path, manifest: Manifest, draw: Callable[[Path], None]) -> Path:
+    """Give a finished draft the next free number. Of two at once, the later one takes the number after.
+
+    What `draw` adds, the page that names the number, has no checksum in the manifest; nor has `report.json`.
+    """
     paths = sorted(path for path in draft.rglob("*") if path.is_file())
     files = {path.relative_to(draft).as_posix(): digest(path) for path in paths if path.name != "report.json"}
     while True:
         version = 1 + max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=0)
         replace(manifest, version=version, files=files).write(draft)
+        draw(draft)
         for path in (*draft.rglob("*"), draft):
             sync(path)
         try:

@@ -24,6 +24,9 @@ class Stress:
     """One way of changing pictures, and how far it goes."""
 
     unit: str
+    less: str
+    """How an amount below none is told, and `more` one above it."""
+    more: str
     amounts: tuple[float, ...]
     none: float
     """The amount that changes nothing."""
@@ -72,11 +75,39 @@ def thicken(pictures: Pixels, pixels: float) -> Pixels:
 
 
 STRESSES = {
-    "shift": Stress("pixels", (0, 1, 2, 3, 4, 5, 6, 7, 8), 0, shift),
-    "rotation": Stress("degrees, clockwise", (-60, -45, -35, -25, -15, -8, 0, 8, 15, 25, 35, 45, 60), 0, rotate),
-    "scale": Stress("× the size", (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6), 1, scale),
-    "noise": Stress("standard deviation, of black to white", (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 0, add_noise),
-    "thickness": Stress("pixels wider", (-2, -1, 0, 1, 2, 3, 4), 0, thicken),
+    "shift": Stress("pixels", "", "moved by {:g} pixels", (0, 1, 2, 3, 4, 5, 6, 7, 8), 0, shift),
+    "rotation": Stress(
+        "degrees, clockwise",
+        "turned by {:g} degrees",
+        "turned by {:g} degrees",
+        (-60, -45, -35, -25, -15, -8, 0, 8, 15, 25, 35, 45, 60),
+        0,
+        rotate,
+    ),
+    "scale": Stress(
+        "times the size",
+        "shrunk to {:.0%}",
+        "grown to {:.0%}",
+        (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6),
+        1,
+        scale,
+    ),
+    "noise": Stress(
+        "standard deviation, of black to white",
+        "",
+        "noise of {:.0%} of the range",
+        (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
+        0,
+        add_noise,
+    ),
+    "thickness": Stress(
+        "pixels wider",
+        "strokes {:g} pixels thinner",
+        "strokes {:g} pixels thicker",
+        (-2, -1, 0, 1, 2, 3, 4),
+        0,
+        thicken,
+    ),
 }
 
 

@@ -1,0 +1,91 @@
+"""python -m training.report: draw a version's report anew; measure it anew; draw its worst mistakes."""
+
+import argparse
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from service import engines
+from service.errors import ServiceError
+from service.manifest import Manifest
+from training.calibrate import Temperature
+from training.config import SPLIT_SEED, VALIDATION
+from training.datasets import Dataset, load_mnist, split
+from training.errors import TrainingError
+from training.report.comparison import compare, find_before, read_report, write_report
+from training.report.figures import measure_figures
+from training.report.page import FILE, pick_worst, write_page
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write a version's report. Prints the path of the page.
+
+    Args:
+        argv: Flags; those of the process if none are given.
+
+    Returns:
+        0, 1 for failure, 2 for wrong usage.
+    """
+    try:
+        flags = read_flags(argv)
+    except SystemExit as stop:  # how argparse ends, having said why
+        return int(stop.code or 0)
+    try:
+        print(run(flags))
+    except (TrainingError, ServiceError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def read_flags(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.report", description="Draw the report.html of a version from its report.json."
+    )
+    data = os.environ.get("CONVOLVE_DATA")
+    parser.add_argument("version", type=Path, help="folder of the version, such as models/mnist/1")
+    parser.add_argument("--measure", action="store_true", help="measure it anew before, and rewrite report.json")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FILE", help="draw the worst mistakes as well, and write to FILE instead"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(data) if data else None,
+        metavar="DIR",
+        help="the data set, which measuring and drawing pictures need (CONVOLVE_DATA; default: download)",
+    )
+    return parser.parse_args(argv)
+
+
+def run(flags: argparse.Namespace) -> Path:
+    """What the flags ask for. Returns the path of the page."""
+    manifest = Manifest.read(flags.version)
+    data = load_mnist(flags.data) if flags.measure or flags.pictures else None
+    if data and flags.measure:
+        write_report(flags.version, measure_again(flags.version, manifest, data))
+    pictures = pick_worst(read_report(flags.version), data.test) if data and flags.pictures else None
+    write_page(flags.version, pictures, file=flags.pictures)
+    page: Path = flags.pictures or flags.version / FILE
+    return page
+
+
+def measure_again(folder: Path, manifest: Manifest, data: Dataset) -> dict[str, Any]:
+    """A version's report, with all that is measured on a finished network measured anew, in f32."""
+    _, validation = split(data.train, VALIDATION, SPLIT_SEED)
+    engine = engines.load("openvino", folder, manifest, os.cpu_count() or 1)
+    report = read_report(folder)
+    error = report.get("calibration", {}).get("error", 0.0)
+    temperature = Temperature(manifest.training.get("temperature", 1.0), error)
+    figures = measure_figures(
+        engine.predict, {"validation": validation, "test": data.test}, manifest.labels, temperature
+    )
+    report |= asdict(figures)
+    report["before"] = compare(report, manifest, find_before(folder.resolve().parent, manifest.version))
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

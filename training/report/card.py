@@ -1,0 +1,58 @@
+"""The model card: what a version is for, and where it ends."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.manifest import Manifest
+from training.evaluate import interval
+from training.report.charts import say_percent
+from training.report.stress import STRESSES
+
+ENOUGH = 0.95
+"""Share of right answers below which a change counts as too much."""
+KNOWN = {
+    "MNIST": (
+        "MNIST was written in the United States around 1990, by staff of the Census Bureau and by pupils: sevens with "
+        "a bar, ones with a long upstroke, and the digits of other scripts are rare in it or absent."
+    )
+}
+"""What is known of the pictures of a data set that others published."""
+
+
+def tell_purpose(manifest: Manifest) -> list[str]:
+    """What it does; what goes in and what comes out."""
+    height, width, channels = manifest.input.shape
+    names = ", ".join(manifest.labels[:12]) + (", …" if len(manifest.labels) > 12 else "")
+    light = ", light on dark" if manifest.input.polarity == "light-on-dark" else ""
+    return [
+        f"Tells which of {len(manifest.labels)} classes a picture shows: {names}.",
+        f"Takes {height} × {width} {'grey' if channels == 1 else 'coloured'} pixels{light}; picture files are prepared "
+        "to look like that. Answers with a probability for each class.",
+    ]
+
+
+def tell_limits(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:
+    """What it can not do, as far as that is known or was measured."""
+    test = report["test"]
+    low, high = interval(test["accuracy"], test["pictures"])
+    limits = [
+        "One subject, about the middle of the picture. Every picture is given one of the classes, also one that shows "
+        "none of them.",
+        f"{say_percent(low)} to {say_percent(high)} is what the test set promises for pictures of its own kind; "
+        "other people, pens and cameras were no part of it.",
+    ]
+    limits += [KNOWN[name] for name in [manifest.training.get("data", {}).get("name")] if name in KNOWN]
+    bounds = [words for name, curve in report.get("stress", {}).items() for words in tell_bounds(name, curve)]
+    return [*limits, f"Fewer than {say_percent(ENOUGH)} right, as measured: {', '.join(bounds)}."] if bounds else limits
+
+
+def tell_bounds(name: str, curve: list[dict[str, float]]) -> list[str]:
+    """From which amounts on a change is too much, on either side of none: `moved by 5 pixels`."""
+    stress = STRESSES[name]
+    below = [point["amount"] for point in curve if point["accuracy"] < ENOUGH and point["amount"] < stress.none]
+    above = [point["amount"] for point in curve if point["accuracy"] < ENOUGH and point["amount"] > stress.none]
+    told = [stress.less.format(abs(max(below)))] if below else []
+    told += [stress.more.format(min(above))] if above else []
+    return list(
+        dict.fromkeys(words.replace("%", "\u202f%") for words in told)
+    )  # as far to the left as to the right is said once
