@@ -72,6 +72,7 @@ def read_flags(argv: list[str]) -> Config:
         "--epochs", type=read_number(1, MAX_EPOCHS), metavar="N", help=f"1 to {MAX_EPOCHS} (default: the recipe's)"
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of such a run")
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write the curves there, for TensorBoard")
     flags = parser.parse_args(argv)
     recipe = RECIPES[flags.recipe]
     return Config(
@@ -82,6 +83,7 @@ def read_flags(argv: list[str]) -> Config:
         data=flags.data,
         models=flags.models,
         resume=flags.resume,
+        tensorboard=flags.tensorboard,
     )
 
 

@@ -96,8 +96,15 @@ class Config:
     """Where unfinished runs keep their state."""
     resume: bool = False
     """Go on from the last finished epoch of the same run."""
+    tensorboard: Path | None = None
+    """Folder for TensorBoard's curves, one folder in it for each run; none are written without."""
 
     @property
     def state(self) -> Path:
         """State of this run. Runs that differ in recipe or seed do not share a file, so they may run side by side."""
         return self.runs / self.name / f"{self.recipe_name}-{self.seed}.npz"
+
+    @property
+    def events(self) -> Path | None:
+        """Where this run's curves for TensorBoard go."""
+        return self.tensorboard / self.name / f"{self.recipe_name}-{self.seed}" if self.tensorboard else None

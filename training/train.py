@@ -21,6 +21,7 @@ from training.checkpoint import Progress
 from training.config import TEACHER, TEACHER_SEED, Config, Recipe
 from training.datasets import Part, Pixels
 from training.distortion import distort
+from training.events import open_events, write_events
 from training.learner import build_learner, fold, settle
 from training.teacher import build_teacher
 
@@ -70,6 +71,7 @@ def learn(
     network = build(config.recipe, classes)
     compile_network(network, config.recipe, steps=count_steps(training, config.recipe))
     progress = checkpoint.restore(config, network) if config.resume and config.state.exists() else Progress()
+    events = open_events(config.events)
     held_back = keras.utils.to_categorical(validation.labels, classes)
 
     while not progress.finished(config):
@@ -90,6 +92,7 @@ def learn(
             }
             progress.keep(point, network)
         checkpoint.save(config, network, progress)
+        write_events(events, point)
         tell(point, progress)
 
     network.set_weights(progress.best)

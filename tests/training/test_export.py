@@ -3,6 +3,7 @@ import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,7 +24,9 @@ from training.report.figures import Figures, measure_figures
 
 pytestmark = pytest.mark.tensorflow
 
-CURVES = [{"epoch": 1, "validation_loss": 0.5, "seconds": 2.5}]
+CURVES = [
+    {"epoch": 1, "loss": 0.7, "accuracy": 0.8, "validation_loss": 0.5, "validation_accuracy": 0.9, "seconds": 2.5},
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +48,26 @@ def manifest(network: keras.Model, tiny: Dataset, figures: Figures) -> Manifest:
 
 
 @pytest.fixture(scope="module")
+def report(figures: Figures, tiny: Dataset) -> dict[str, Any]:
+    return export.report(Progress(CURVES), figures, tiny.classes)
+
+
+@pytest.fixture(scope="module")
 def parts(tiny: Dataset) -> dict[str, Part]:
     return {"training": tiny.train, "validation": tiny.test, "test": tiny.test}
 
 
 @pytest.fixture(scope="module")
 def version(
-    network: keras.Model, manifest: Manifest, parts: dict[str, Part], tmp_path_factory: pytest.TempPathFactory
+    network: keras.Model,
+    manifest: Manifest,
+    report: dict[str, Any],
+    parts: dict[str, Part],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A published version."""
     folder = export.open_folder(tmp_path_factory.mktemp("models"), "tiny")
-    return export.publish(folder, network, manifest, {"curves": CURVES}, parts)
+    return export.publish(folder, network, manifest, report, parts)
 
 
 def test_signature_is_the_contract_in_plain_tensorflow(version: Path, network: keras.Model, tiny: Dataset) -> None:
@@ -98,7 +110,13 @@ def test_manifest_keeps_the_contract(version: Path, manifest: Manifest) -> None:
     assert written.training["temperature"] == 1.25
     assert written.training["data"]["training"] == 40
     assert set(written.training["versions"]) == {"python", "keras", "tensorflow", "numpy"}
-    assert json.loads((version / "report.json").read_text()) == {"curves": CURVES}
+
+
+def test_report_lies_beside_the_network(version: Path, report: dict[str, Any]) -> None:
+    written = json.loads((version / "report.json").read_text())
+    assert written == json.loads(json.dumps(report)) | {"before": None}
+    page = (version / "report.html").read_text()
+    assert "<h1>tiny <small>version 1</small></h1>" in page
 
 
 def test_manifest_lists_every_file_of_the_network(version: Path) -> None:
@@ -128,23 +146,40 @@ def test_others_may_read_a_version(version: Path) -> None:
     assert version.stat().st_mode & 0o777 == 0o755
 
 
-def test_next_version_has_the_next_number(
-    network: keras.Model, manifest: Manifest, parts: dict[str, Part], tmp_path: Path
+def test_next_version_has_the_next_number_and_is_compared_with_the_one_before(
+    network: keras.Model,
+    manifest: Manifest,
+    report: dict[str, Any],
+    parts: dict[str, Part],
+    version: Path,
+    tmp_path: Path,
 ) -> None:
     for name in ("2", "10", "notes"):
         (tmp_path / name).mkdir()
-    assert export.publish(tmp_path, network, manifest, {}, parts) == tmp_path / "11"
+    for name in ("report.json", "manifest.json"):
+        (tmp_path / "10" / name).write_bytes((version / name).read_bytes())
+    published = export.publish(tmp_path, network, manifest, report, parts, {0: parts["test"].pictures[0]})
+    assert published == tmp_path / "11"
+    before = json.loads((published / "report.json").read_text())["before"]
+    assert before["same_pictures"]
+    assert before["newly_right"] == before["newly_wrong"] == []
+    assert "version 11" in (published / "report.html").read_text()
 
 
 def test_failure_leaves_nothing_behind(
-    network: keras.Model, manifest: Manifest, parts: dict[str, Part], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: keras.Model,
+    manifest: Manifest,
+    report: dict[str, Any],
+    parts: dict[str, Part],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(export, "sync", fail)
     with pytest.raises(OSError, match="disk full"):
-        export.publish(tmp_path, network, manifest, {}, parts)
+        export.publish(tmp_path, network, manifest, report, parts)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -171,7 +206,7 @@ def test_two_at_once_get_a_number_each(manifest: Manifest, tmp_path: Path) -> No
         draft.mkdir()
         (draft / "saved_model.pb").write_text(word)
         together.wait()
-        export.claim(draft, tmp_path, manifest)
+        export.claim(draft, tmp_path, manifest, lambda _: None)
 
     together = threading.Barrier(8)
     threads = [threading.Thread(target=publish, args=(str(number),)) for number in range(8)]
@@ -192,8 +227,8 @@ def test_folder_that_can_not_be_written_is_told_before_the_run(tmp_path: Path) -
         export.open_folder(tmp_path / "models", "tiny")
 
 
-def test_report_has_curves_and_all_that_was_measured(figures: Figures, tiny: Dataset) -> None:
-    report = json.loads(json.dumps(export.report(Progress(CURVES), figures, tiny.classes)))
+def test_report_has_curves_and_all_that_was_measured(report: dict[str, Any]) -> None:
+    report = json.loads(json.dumps(report))
     assert report["curves"] == CURVES
     assert report["best_epoch"] == 1
     assert report["test"]["pictures"] == 20

@@ -36,6 +36,9 @@ def test_run_ends_with_a_version_and_its_folder_on_stdout(capsys: pytest.Capture
     assert manifest.training["seed"] == 3
     assert manifest.training["epochs"] == 2
     assert manifest.training["data"]["training"] == 50
+    assert 0.1 < manifest.training["temperature"] < 8
+    page = (tmp_path / "models/digits/1/report.html").read_text()
+    assert page.count('alt="Test picture') == page.count("read as <b")  # these pictures may be shown
     assert list((tmp_path / "runs/digits").iterdir()) == []
 
 
@@ -62,6 +65,14 @@ def test_interrupted_run_says_how_to_go_on_and_does(
     assert "Going on from runs/digits/standard-1.npz" in said.err
     assert "Epoch 1/2" not in said.err
     assert said.out == "models/digits/1\n"
+
+
+def test_curves_are_written_for_tensorboard_where_asked(tmp_path: Path) -> None:
+    assert command.main(["--name", "digits", "--epochs", "1", "--tensorboard", "logs"]) == 0
+    (file,) = (tmp_path / "logs/digits/standard-1").iterdir()
+    written = file.read_bytes()
+    for name in (b"loss", b"accuracy", b"validation_loss", b"validation_accuracy", b"rate", b"seconds"):
+        assert name in written
 
 
 @pytest.mark.parametrize(

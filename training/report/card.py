@@ -38,8 +38,8 @@ def tell_limits(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:
     limits = [
         "One subject, about the middle of the picture. Every picture is given one of the classes, also one that shows "
         "none of them.",
-        f"{say_percent(low)} to {say_percent(high)} is what the test set promises for pictures of its own kind; "
-        "other people, pens and cameras were no part of it.",
+        f"{100 * low:.2f}\u202f% to {100 * high:.2f}\u202f% is what the test set promises for pictures of its "
+        "own kind; other people, pens and cameras were no part of it.",
     ]
     limits += [KNOWN[name] for name in [manifest.training.get("data", {}).get("name")] if name in KNOWN]
     bounds = [words for name, curve in report.get("stress", {}).items() for words in tell_bounds(name, curve)]

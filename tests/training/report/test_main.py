@@ -1,0 +1,66 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.manifest import Manifest
+from tests.training.report.conftest import LABELS, PART, predict, write_version
+from training.datasets import Dataset
+from training.report import __main__ as command
+
+
+class Engine:
+    """What serves, without a network."""
+
+    predict = staticmethod(predict)
+
+
+@pytest.fixture
+def version(manifest: Manifest, report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A version with a report as it was written before there was a page, and its data."""
+    monkeypatch.delenv("CONVOLVE_DATA", raising=False)
+    data = Dataset("signs", "a folder", "ours", {}, LABELS, train=PART, test=PART)
+    monkeypatch.setattr(command, "load_mnist", lambda _: data)
+    monkeypatch.setattr(command, "VALIDATION", 45)
+    monkeypatch.setattr(command.engines, "load", lambda *_: Engine())
+    for name in ("calibration", "stress"):
+        report.pop(name)
+    write_version(tmp_path, manifest, report, 1)
+    return write_version(tmp_path, manifest, report, 2)
+
+
+def test_draws_the_page_from_the_numbers(version: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (version / "report.json").read_bytes()
+    assert command.main([str(version)]) == 0
+    assert capsys.readouterr().out == f"{version / 'report.html'}\n"
+    assert "On pictures that are changed" not in (version / "report.html").read_text()
+    assert (version / "report.json").read_bytes() == before
+
+
+def test_measures_anew_and_keeps_the_curves(version: Path) -> None:
+    assert command.main([str(version), "--measure"]) == 0
+    report = json.loads((version / "report.json").read_text())
+    assert len(report["curves"]) == 12
+    assert report["validation"]["pictures"] == 45
+    assert report["calibration"]["temperature"] == 1.2  # as the manifest says
+    assert report["before"]["version"] == 1
+    page = (version / "report.html").read_text()
+    assert "On pictures that are changed" in page
+    assert "Test picture" not in page
+
+
+def test_pictures_go_to_a_file_of_their_own(version: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(version), "--pictures", str(tmp_path / "mistakes.html")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'mistakes.html'}\n"
+    assert "Test picture 0" in (tmp_path / "mistakes.html").read_text()
+    assert not (version / "report.html").exists()
+
+
+def test_no_version_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(tmp_path / "3")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / '3'}")
+
+
+def test_wrong_usage_is_2() -> None:
+    assert command.main([]) == 2
