@@ -42,8 +42,9 @@ def draw_maps(
     count: int, recipe: Recipe, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """For each picture a matrix (n, 2, 2) and a shift (n, 2) that take a place in the result to one in the picture."""
-    angle, slant = np.radians(random.uniform(-1, 1, (2, count)) * [[recipe.rotation], [recipe.shear]])
-    tall, wide = 1 + random.uniform(-recipe.scale, recipe.scale, (2, count))
+    reach = np.where(random.random(count) < recipe.wild, 2, 1)
+    angle, slant = np.radians(random.uniform(-1, 1, (2, count)) * [[recipe.rotation], [recipe.shear]] * reach)
+    tall, wide = 1 + random.uniform(-recipe.scale, recipe.scale, (2, count)) * reach
     shifts = random.uniform(-recipe.shift, recipe.shift, (count, 2))
     cosine, sine = np.cos(angle), np.sin(angle)
     turn = np.stack([cosine, -sine, sine, cosine], axis=-1).reshape(count, 2, 2)
@@ -100,7 +101,7 @@ def spline(places: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def change_pens(pictures: Pixels, recipe: Recipe, random: np.random.Generator) -> Pixels:
-    """Give a share of the pictures (n, height, width) a thicker, a thinner or a softer stroke, more or less of it."""
+    """Give a share of the pictures (n, height, width) another stroke, more or less of it."""
     results = pictures.copy()
     pens = random.uniform(0, len(PENS) / recipe.pen, len(pictures)).astype(int)
     amounts = random.uniform(0.3, 1, len(pictures)).astype(np.float32)
@@ -138,4 +139,8 @@ def soften(pictures: Strokes) -> Strokes:
     return softer
 
 
-PENS = (thicken, thin, soften)
+def harden(pictures: Strokes) -> Strokes:
+    return np.where(pictures > 127, np.float32(255), np.float32(0))
+
+
+PENS = (thicken, thin, soften, harden)

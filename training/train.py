@@ -9,7 +9,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import keras
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from training import checkpoint
 from training.checkpoint import Progress
-from training.config import TEACHER, TEACHER_SEED, Config, Recipe
+from training.config import SOFTENING, TEACHERS, Config, Recipe
 from training.datasets import Part, Pixels
 from training.distortion import distort
 from training.events import open_events, write_events
@@ -26,6 +26,7 @@ from training.learner import build_learner, fold, settle
 from training.teacher import build_teacher
 
 Build = Callable[[Recipe, int], keras.Model]
+Loss = str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 SETTLING = 3_000
 """Training pictures that means and variances are measured on: to within a percent."""
 
@@ -48,28 +49,31 @@ def train(config: Config, training: Part, validation: Part) -> tuple[keras.Model
         TrainingError: There is a state to go on from, but it is damaged or of another run.
     """
     tf.config.experimental.enable_op_determinism()
-    teacher = train_teacher(config, training, validation) if config.recipe.teacher else None
-    learner, progress = learn(config, build_learner, training, validation, teacher)
+    teachers = train_teachers(config, training, validation) if config.recipe.taught else []
+    learner, progress = learn(config, build_learner, training, validation, teachers)
     return fold(learner), progress
 
 
-def train_teacher(config: Config, training: Part, validation: Part) -> keras.Model:
-    """The larger network. It is the same for every seed, so that a finished one is taken as it is."""
-    own = replace(TEACHER, arithmetic=config.recipe.arithmetic, epochs=min(TEACHER.epochs, config.recipe.epochs))
-    config = replace(config, recipe=own, recipe_name="teacher", seed=TEACHER_SEED, resume=True)
-    print("First the teacher:", file=sys.stderr)
-    teacher, _ = learn(config, build_teacher, training, validation)
-    return teacher
+def train_teachers(config: Config, training: Part, validation: Part) -> list[keras.Model]:
+    """The larger networks. They are the same for every seed, so that finished ones are taken as they are."""
+    teachers = []
+    for number, recipe in enumerate(TEACHERS, start=1):
+        recipe = replace(recipe, arithmetic=config.recipe.arithmetic, epochs=min(recipe.epochs, config.recipe.epochs))
+        own = replace(config, recipe=recipe, recipe_name=f"teacher-{number}", seed=number, resume=True)
+        print(f"Teacher {number} of {len(TEACHERS)}", file=sys.stderr)
+        teachers.append(learn(own, build_teacher, training, validation)[0])
+    return teachers
 
 
 def learn(
-    config: Config, build: Build, training: Part, validation: Part, teacher: keras.Model | None = None
+    config: Config, build: Build, training: Part, validation: Part, teachers: Sequence[keras.Model] = ()
 ) -> tuple[keras.Model, Progress]:
     """All epochs of one network, which then has its best weights."""
     keras.utils.set_random_seed(config.seed)
     classes = 1 + int(training.labels.max())
     network = build(config.recipe, classes)
-    compile_network(network, config.recipe, steps=count_steps(training, config.recipe))
+    loss = imitation if teachers else "categorical_crossentropy"
+    compile_network(network, config.recipe, loss, steps=count_steps(training, config.recipe))
     progress = checkpoint.restore(config, network) if config.resume and config.state.exists() else Progress()
     events = open_events(config.events)
     held_back = keras.utils.to_categorical(validation.labels, classes)
@@ -78,7 +82,7 @@ def learn(
         epoch = len(progress.curves) + 1
         began = time.perf_counter()
         rate = float(network.optimizer.learning_rate)
-        learnt = run_epoch(network, training, config, epoch, teacher)
+        learnt = run_epoch(network, training, config, epoch, teachers)
         with averaged(network, training.pictures):
             held = network.evaluate(validation.pictures, held_back, 500, verbose=0, return_dict=True)
             point = {
@@ -86,7 +90,7 @@ def learn(
                 "rate": rate,
                 "loss": learnt["loss"],
                 "accuracy": learnt["accuracy"],
-                "validation_loss": held["loss"],
+                "validation_loss": held["categorical_crossentropy"],
                 "validation_accuracy": held["accuracy"],
                 "seconds": round(time.perf_counter() - began, 1),
             }
@@ -99,7 +103,7 @@ def learn(
     return network, progress
 
 
-def compile_network(network: keras.Model, recipe: Recipe, *, steps: int) -> None:
+def compile_network(network: keras.Model, recipe: Recipe, loss: Loss, *, steps: int) -> None:
     """Loss, optimizer and its rate: a line up, then a cosine down to the last of `steps` × epochs."""
     rate = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
@@ -114,12 +118,24 @@ def compile_network(network: keras.Model, recipe: Recipe, *, steps: int) -> None
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
     network.compile(
         optimizer=optimizer,
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
+        loss=loss,
+        metrics=["accuracy", "categorical_crossentropy"],
         jit_compile=False,  # no faster on processors, and its compiling costs more than a short run
     )
     # Now rather than at the first step, so that a saved state has somewhere to go.
     network.optimizer.build(network.trainable_variables)
+
+
+def imitation(wanted: tf.Tensor, answered: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy between two answers, both softened.
+
+    Source: Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015.
+    """
+    return SOFTENING**2 * keras.losses.categorical_crossentropy(soften(wanted), soften(answered))
+
+
+def soften(probabilities: tf.Tensor) -> tf.Tensor:
+    return keras.ops.softmax(keras.ops.log(keras.ops.maximum(probabilities, keras.config.epsilon())) / SOFTENING)
 
 
 def count_steps(part: Part, recipe: Recipe) -> int:
@@ -128,11 +144,11 @@ def count_steps(part: Part, recipe: Recipe) -> int:
 
 
 def run_epoch(
-    network: keras.Model, part: Part, config: Config, epoch: int, teacher: keras.Model | None
+    network: keras.Model, part: Part, config: Config, epoch: int, teachers: Sequence[keras.Model]
 ) -> dict[str, float]:
     """One pass over the training part. Returns its mean loss and accuracy, dropout and distortion included.
 
-    With a teacher, loss and accuracy are measured against its answers.
+    With teachers, they are measured against what those answer.
     """
     classes = network.output_shape[-1]
     steps = count_steps(part, config.recipe)
@@ -142,7 +158,8 @@ def run_epoch(
     seen = 0
     print(f"Epoch {epoch}/{config.recipe.epochs}")
     for step, (pictures, labels) in enumerate(draw_batches(part, config, epoch), start=1):
-        wanted = teacher.predict_on_batch(pictures) if teacher else keras.utils.to_categorical(labels, classes)
+        answers = [teacher.predict_on_batch(pictures) for teacher in teachers]
+        wanted = np.mean(answers, axis=0) if answers else keras.utils.to_categorical(labels, classes)
         result = network.train_on_batch(pictures, wanted, return_dict=True)
         sums += np.array([result["loss"], result["accuracy"]]) * len(labels)
         seen += len(labels)

@@ -70,6 +70,19 @@ def test_same_seed_same_weights(whole: tuple[Arrays, Progress], config: Config, 
     assert progress.best_epoch == whole[1].best_epoch
 
 
+def test_taught_run_keeps_its_teachers_for_the_next_seed(
+    config: Config, tiny: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taught = replace(config, recipe=replace(config.recipe, taught=True, epochs=2))
+    first, progress = train.train(taught, tiny.train, tiny.test)
+    assert len(progress.curves) == 2
+    assert "teacher-1-1.npz" in {path.name for path in taught.state.parent.iterdir()}
+    capsys.readouterr()
+    second, _ = train.train(replace(taught, seed=2), tiny.train, tiny.test)
+    assert capsys.readouterr().err.count("validation: loss") == 2  # the student's epochs only
+    assert any((one != other).any() for one, other in zip(first.get_weights(), second.get_weights(), strict=True))
+
+
 def test_other_seed_other_weights(whole: tuple[Arrays, Progress], config: Config, tiny: Dataset) -> None:
     short = replace(config, seed=2, recipe=replace(config.recipe, epochs=1))
     network, _ = train.train(short, tiny.train, tiny.test)
