@@ -34,7 +34,7 @@ class Question:
 
 
 QUESTIONS = {
-    "a PNG file": Question("/predict", "image/png", FILE, 501),
+    "a PNG file": Question("/predict", "image/png", FILE, 439),
     "784 numbers in JSON": Question(
         "/predict", "application/json", orjson.dumps({"image": SEVEN.reshape(-1).tolist()}), 318
     ),

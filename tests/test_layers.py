@@ -28,7 +28,7 @@ LAYERS = [
     ["batcher", "layers", "repository"],
     ["bodies", "metrics", "engines.openvino", "engines.tensorflow", "tensors"],
     ["board", "engines", "history", "messages", "pictures", "safetensors", "settings", "tally"],
-    ["paper"],
+    ["paper", "png"],
     ["marks"],
     ["manifest", "policy"],
     ["errors"],
