@@ -9,7 +9,6 @@ import logging
 import math
 import time
 from collections import deque
-from concurrent.futures import Future as Computing
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -148,11 +147,11 @@ class Batcher:
         if not batch:
             self.idle.set()
         elif self.thread is None:
-            self.finish(batch, self.compute_safely(batch))
+            self.finish(batch, self.attempt(batch))
         else:
             self.busy_since = time.monotonic()
-            self.thread.submit(self.compute, batch).add_done_callback(
-                lambda computing: self.loop.call_soon_threadsafe(self.finish, batch, computing)
+            self.thread.submit(self.attempt, batch).add_done_callback(
+                lambda attempt: self.loop.call_soon_threadsafe(self.finish, batch, attempt.result())
             )
 
     def take(self) -> list[Part]:
@@ -193,27 +192,24 @@ class Batcher:
         self.seconds_per_picture = seconds / len(pixels)
         return answers
 
-    def compute_safely(self, batch: list[Part]) -> "Computing[Probabilities]":
-        """`compute` on the loop, with its outcome in the form that a thread gives it."""
-        computing: Computing[Probabilities] = Computing()
+    def attempt(self, batch: list[Part]) -> Probabilities | Exception:
+        """`compute`, or what went wrong: what a foreign network raises is not known, and must not end the loop."""
         try:
-            computing.set_result(self.compute(batch))
-        except Exception as error:  # what a foreign network raises is not known, and must not end the loop
-            computing.set_exception(error)
-        return computing
+            return self.compute(batch)
+        except Exception as error:
+            return error
 
-    def finish(self, batch: list[Part], computing: "Computing[Probabilities]") -> None:
+    def finish(self, batch: list[Part], outcome: Probabilities | Exception) -> None:
         """Hand out a batch, and start the next."""
         self.busy_since = None
-        error = computing.exception()
-        if error is None:
-            self.hand_out(batch, computing.result())
-        else:
+        if isinstance(outcome, Exception):
             self.metrics.failures.inc()
-            logger.error("the network failed on a batch of %d", len(batch), exc_info=error)
+            logger.error("the network failed on a batch of %d", len(batch), exc_info=outcome)
             for part in batch:
                 if not part.caller.future.done():
                     part.caller.future.set_exception(EngineError("the network failed on this batch"))
+        else:
+            self.hand_out(batch, outcome)
         # Through the loop: between two batches, everybody else gets a turn.
         if self.queue:
             self.loop.call_soon(self.turn)
