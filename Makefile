@@ -1,6 +1,6 @@
 # make serve    answers on http://127.0.0.1:8000 with the shipped model        (make serve PORT=9000 WORKERS=1)
 # make test     installs the rest and passes the tests
-# make verify   adds what needs Debian packages, containers, a browser or a long run
+# make verify   adds what needs Debian packages, containers, browsers or a long run, and says which of them are missing
 # make bench    measures its speed; bench-peers measures other servers beside it
 # make train    trains and publishes the next version of the shipped model     (make train ARGS="--seed 2")
 
@@ -60,7 +60,8 @@ $(VENV)/.dev: requirements/dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch $@ $(VENV)/.serve
 
-# The browsers themselves are Debian's: apt-get install chromium firefox-esr.
+# What is not here is skipped, and said at the end. All of it, on Debian: apt-get install chromium firefox-esr
+# webkit2gtk-driver xvfb prometheus curl docker.io docker-compose.
 $(VENV)/.verify: requirements/verify.txt $(VENV)/.dev
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/verify.txt
 	touch $@

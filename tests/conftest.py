@@ -1,4 +1,6 @@
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say it loudly, and not only with -rs."""
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if MISSING in str(report.longrepr)]
-    if skipped:
-        terminalreporter.write_sep("!", f"{len(skipped)} tests skipped: {MISSING}", yellow=True)
+    """Say loudly, and not only with -rs, what was not tested because something is not here."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    missing = [found[0] for reason in reasons if (found := re.search(f"{MISSING}|no .{{1,30}} here: .*\\w", reason))]
+    for what in dict.fromkeys(missing):
+        terminalreporter.write_sep("!", f"{missing.count(what)} tests skipped: {what}", yellow=True)
+
+
+def program(name: str, package: str) -> str:
+    """Where a program of Debian's lies; without it, the test that asks is skipped."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"no {name} here: apt-get install {package}")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from service.errors import ServiceError
 from service.metrics import Metrics
 from service.settings import Settings
+from tests.conftest import program
 
 ROOT = Path(__file__).parents[1]
 MONITORING = ROOT / "monitoring"
@@ -74,6 +75,14 @@ def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
         assert "summary:" in rule, rule
         assert "description:" in rule, rule
         assert f'alertname="{rule.split()[0]}"' in tests, "has no test"
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("arguments", [("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")])
+def test_promtool_is_content(arguments: tuple[str, ...]) -> None:
+    promtool = program("promtool", "prometheus")
+    done = subprocess.run([promtool, *arguments], cwd=MONITORING, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("panel", DASHBOARD["panels"], ids=lambda panel: panel["title"])

@@ -1,15 +1,18 @@
 """What our own route says, for the clients of others to be compared with. Standard library only.
 
-A script is called with the service's address, that of its gRPC, and the repository's folder.
+A script is called with the service's address, that of its gRPC, and the repository's folder. The admin token is in the
+environment.
 """
 
 import json
+import os
 import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 URL, GRPC, ROOT = sys.argv[1:4]
+ADMIN = {"authorization": f"Bearer {os.environ['CONVOLVE_ADMIN_TOKEN']}"}
 ADDRESS = URL.removeprefix("http://")
 SEVEN = (Path(ROOT) / "examples" / "seven.png").read_bytes()
 

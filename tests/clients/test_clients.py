@@ -2,7 +2,9 @@
 
 import base64
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import program
 from tests.service.conftest import EXAMPLES, ROOT
+from tests.service.test_admin import TOKEN
 from tests.service.test_grpc import free_port
 from tests.service.test_server import Server, serving
 
@@ -24,10 +28,13 @@ pytestmark = pytest.mark.verify
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[tuple[Server, int]]:
-    """Two workers, and the port of their gRPC."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int]]:
+    """Two workers with a store of their own, and the port of their gRPC."""
     port = free_port()
-    with serving("--workers", "2", "--grpc-port", str(port)) as server:
+    store = tmp_path_factory.mktemp("store") / "models"
+    shutil.copytree(ROOT / "models" / "mnist" / "1", store / "mnist" / "1")
+    flags = ("--workers", "2", "--grpc-port", str(port), "--models", str(store))
+    with serving(*flags, environment={"CONVOLVE_ADMIN_TOKEN": TOKEN}) as server:
         yield server, port
 
 
@@ -51,14 +58,19 @@ def test_client(script: str, server: tuple[Server, int]) -> None:
     http, grpc = server
     addresses = [f"http://127.0.0.1:{http.port}", f"127.0.0.1:{grpc}"]
     done = subprocess.run(
-        [environment(path), path, *addresses, ROOT], capture_output=True, text=True, timeout=300, check=False
+        [environment(path), path, *addresses, ROOT],
+        env={**os.environ, "CONVOLVE_ADMIN_TOKEN": TOKEN},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def curl(server: tuple[Server, int], path: str, *flags: str) -> object:
     """What curl gets, as the documentation calls it."""
-    command = ["curl", "--silent", *flags, f"http://127.0.0.1:{server[0].port}{path}"]
+    command = [program("curl", "curl"), "--silent", *flags, f"http://127.0.0.1:{server[0].port}{path}"]
     return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
 
 

@@ -8,7 +8,7 @@ import asyncio
 import numpy as np
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as aio
-from ours import GRPC, OF_PIXELS, OF_SEVEN, PIXELS, SEVEN, same
+from ours import ADMIN, GRPC, OF_PIXELS, OF_SEVEN, PIXELS, SEVEN, same
 from tritonclient.utils import InferenceServerException
 
 pixels = np.array(PIXELS, np.float32).reshape(-1, 28, 28, 1)
@@ -33,6 +33,16 @@ with triton.InferenceServerClient(GRPC) as client:
     except InferenceServerException as error:
         refusal = str(error.status())
     assert "NOT_FOUND" in refusal
+    try:
+        client.unload_model("mnist")
+    except InferenceServerException as error:
+        refusal = str(error.status())
+    assert "UNAUTHENTICATED" in refusal
+    client.unload_model("mnist", headers=ADMIN)
+    assert client.get_model_repository_index().models[0].state == "UNAVAILABLE"
+    assert not client.is_server_ready()
+    client.load_model("mnist", headers=ADMIN)
+    assert client.is_model_ready("mnist", "1")
 
 
 async def main() -> None:

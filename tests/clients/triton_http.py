@@ -7,7 +7,7 @@ import base64
 
 import numpy as np
 import tritonclient.http as triton
-from ours import ADDRESS, OF_PIXELS, OF_SEVEN, PIXELS, SEVEN, same
+from ours import ADDRESS, ADMIN, OF_PIXELS, OF_SEVEN, PIXELS, SEVEN, same
 from tritonclient.utils import InferenceServerException
 
 with triton.InferenceServerClient(ADDRESS, concurrency=2) as client:
@@ -60,3 +60,9 @@ with triton.InferenceServerClient(ADDRESS, concurrency=2) as client:
     except InferenceServerException as error:
         refusal = str(error)
     assert "round(255 * x)" in refusal
+
+    client.unload_model("mnist", headers=ADMIN)
+    assert client.get_model_repository_index()[0]["state"] == "UNAVAILABLE"
+    assert not client.is_model_ready("mnist")
+    client.load_model("mnist", headers=ADMIN)
+    assert client.is_model_ready("mnist")

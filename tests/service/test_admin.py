@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,8 @@ from service.settings import Settings
 from tests.fakes import Store, picture
 from tests.service.conftest import Start
 from tests.service.test_lifecycle import remove_graph
+from tests.service.test_server import serving
+from tests.service.test_swaps import publish
 
 TOKEN = "a token of 16 letters, or more"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -194,6 +198,34 @@ def test_a_store_that_can_not_be_written(
     assert admin.post("/models/mnist/promote", json={"version": 1}).status_code == status
     assert answering(admin) == 2
     assert admin.post("/models/mnist/load").status_code == 200  # writes nothing
+
+
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+"""What a shell runs in name spaces of its own: it sees a folder as a mount that nobody may write to, root neither."""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_store_that_is_mounted_read_only(tmp_path: Path, workers: str) -> None:
+    by = ("unshare", "--map-root-user", "--mount", "sh", "-c", READ_ONLY)
+    if subprocess.run([*by, tmp_path, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("mounts are not allowed here")
+    for version in (1, 2):
+        publish(tmp_path, version)
+    flags = ("--workers", workers, "--models", str(tmp_path))
+    with serving(*flags, environment={"CONVOLVE_ADMIN_TOKEN": TOKEN}, by=(*by, str(tmp_path))) as server:
+        changes = [(path, b'{"version": 1}') for path in CHANGES if not path.endswith("mnist/load")]
+        for path, body in [*changes, ("/v2/repository/models/mnist/unload", b"")]:
+            status, answer = server.ask("POST", path, body, BEARER)
+            assert status == 409, (path, answer)
+            assert b"can not be written" in answer or path.endswith("rollback")
+        assert server.ask("POST", "/models/mnist/load", b"", BEARER)[0] == 200  # looks, and writes nothing
+        details = json.loads(server.ask("GET", "/models/mnist")[1])
+        assert (details["version"], details["labels"], details["policy"]["never"]) == (2, {}, [])
+        events = json.loads(server.ask("GET", "/models/mnist/history")[1])["events"]
+        assert [each["event"] for each in events] == ["loaded", "answers"]
+        publish(tmp_path, 3)  # whoever fills the store from outside is followed
+        assert json.loads(server.ask("POST", "/models/mnist/load", b"", BEARER)[1])["version"] == 3
+    assert sorted(path.name for path in (tmp_path / "mnist").iterdir()) == ["1", "2", "3"]
 
 
 def test_what_a_trial_is_compared_with_is_not_unloaded(admin: TestClient, store: Store) -> None:

@@ -1,6 +1,5 @@
 """The service on a port of its own, and a real browser that looks at it."""
 
-import os
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.conftest import program
 
 if TYPE_CHECKING:  # `make test` has no browser, and collects this file all the same
     from playwright.sync_api import Browser, Page
@@ -76,7 +77,7 @@ def wait_for(process: subprocess.Popen[bytes], log: Path) -> str:
 def chromium() -> Iterator["Browser"]:
     from playwright.sync_api import sync_playwright
 
-    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    path = program("chromium", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         yield browser
