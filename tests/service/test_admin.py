@@ -149,6 +149,18 @@ def test_unload_and_load_a_whole_model(admin: TestClient) -> None:
     assert (details["version"], details["labels"]) == (1, {"stable": 1, "previous": 2})
 
 
+def test_the_repository_of_v2_loads_what_lies_there_and_nothing_else(admin: TestClient) -> None:
+    path = "/v2/repository/models/mnist"
+    assert admin.post(f"{path}/unload", json={"parameters": {"unload_dependents": False}}).status_code == 200
+    assert admin.get("/v2/health/ready").status_code == 503
+    for wrong in ({"parameters": {"config": "{}"}}, {"parameters": {"file:1/model": "AA=="}}, {"parameters": [1]}, []):
+        response = admin.post(f"{path}/load", json=wrong)
+        assert (response.status_code, list(response.json())) == (400, ["error"])
+    assert admin.post(f"{path}/load", json={}).status_code == 200
+    assert admin.post(f"{path}/load").status_code == 200
+    assert answering(admin) == 2
+
+
 def test_a_version_that_does_not_keep_its_promises_is_not_promoted(admin: TestClient, store: Store) -> None:
     remove_graph(store.add(3))
     for path, body in (("promote", {"version": 3}), ("versions/3/load", None)):

@@ -190,6 +190,22 @@ def test_the_sources_of_a_value_light_up(open_page: Open) -> None:
     path.get_by_role("img", name="input: rows 6 to 11, columns 8 to 13").wait_for()
 
 
+def test_each_map_may_have_a_scale_of_its_own(open_page: Open) -> None:
+    page = open_page()
+
+    def painted(scale: str) -> list[str]:
+        page.get_by_role("radio", name=scale).check()
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        maps = page.get_by_role("group", name="Maps of conv_2").locator("canvas")
+        drawn: list[str] = maps.evaluate_all("canvases => canvases.map((canvas) => canvas.toDataURL())")
+        return drawn
+
+    common = painted("One scale for a layer")
+    own = painted("Each map its own")
+    assert sum(one != other for one, other in zip(common, own, strict=True)) > 32
+    assert painted("One scale for a layer") == common
+
+
 def test_all_160_maps_are_there(open_page: Open) -> None:
     page = open_page()
     sheets = [page.get_by_role("group", name=f"Maps of {layer}") for layer in ("conv_1", "conv_2", "pool_1")]
@@ -406,6 +422,16 @@ def test_the_page_is_small(open_page: Open) -> None:
 def test_nothing_hangs_over_the_edge(open_page: Open, width: int) -> None:
     page = open_page(viewport={"width": width, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_whoever_wants_less_motion_gets_none(open_page: Open) -> None:
+    moving = """() => [...document.querySelectorAll("*")].filter((element) => {
+        const style = getComputedStyle(element);
+        const seconds = parseFloat(style.transitionDuration) + parseFloat(style.animationDuration);
+        return seconds || style.scrollBehavior === "smooth";
+    }).length"""
+    assert open_page(reduced_motion="no-preference").evaluate(moving) > 0
+    assert open_page(reduced_motion="reduce").evaluate(moving) == 0
 
 
 def test_live_numbers(open_page: Open) -> None:
