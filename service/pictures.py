@@ -70,6 +70,7 @@ OTHERS = (
 # Small files are read as they come; a larger one may not consist of ever so many little parts, which Pillow walks
 # through one by one, some of them in quadratic time (comments of a GIF, EXIF of a JPEG).
 SMALL_BYTES = 1 << 16
+PLAIN_PIXELS = 64 * 64  # up to here, a PNG file that is nothing but pixels need not trouble Pillow
 PARTS_OF_HEADER = 2_000
 PARTS_OF_BODY = 100_000
 SCANS = 100  # each scan of a progressive JPEG goes over the whole picture again; cameras and editors write about ten
@@ -145,7 +146,7 @@ def open_picture(data: bytes, *, max_pixels: int) -> Image.Image:
     if kind is None:
         raise _refusal(data)
     small = len(data) < SMALL_BYTES
-    if kind == "PNG" and small and (plain := png.read(data)) is not None:
+    if kind == "PNG" and small and (plain := png.read(data, min(max_pixels, PLAIN_PIXELS))) is not None:
         return plain
     if kind == "JPEG" and not small and data.count(b"\xff\xda") > SCANS:
         raise BadPicture("The JPEG file has too many scans", expected=f"at most {SCANS} scans")

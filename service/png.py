@@ -12,14 +12,14 @@ HEAD = struct.Struct(">8sI4sIIBBBBBI")
 """Signature; length and name of the first chunk; width, height, depth, colours, three methods; checksum."""
 PLAIN = (8, 0, 0, 0, 0)
 """8 bits, grey, and the methods that every file has: not interlaced."""
-MAX_PIXELS = 64 * 64
 
 
-def read(data: bytes) -> Image.Image | None:
+def read(data: bytes, max_pixels: int) -> Image.Image | None:
     """Decode a PNG file that has nothing but a header and its pixels.
 
     Args:
         data: Begins with the signature of PNG.
+        max_pixels: Largest width × height that is read here.
 
     Returns:
         A picture in mode L; None for whatever Pillow should look at: larger, coloured, with more in it, or damaged.
@@ -27,7 +27,7 @@ def read(data: bytes) -> Image.Image | None:
     if len(data) < HEAD.size:
         return None
     _, length, name, width, height, *form, checksum = HEAD.unpack_from(data)
-    if name != b"IHDR" or length != 13 or tuple(form) != PLAIN or not 0 < width * height <= MAX_PIXELS:
+    if name != b"IHDR" or length != 13 or tuple(form) != PLAIN or not 0 < width * height <= max_pixels:
         return None
     if crc32(data[12:29]) != checksum:
         return None

@@ -37,13 +37,13 @@ ROWS = zlib.compress(b"".join(b"\0" + row.tobytes() for row in GREY))
 @pytest.mark.parametrize("pixels", [GREY, SMOOTH, GREY[:1, :1], GREY[:5, :20]], ids=["noise", "smooth", "dot", "strip"])
 @pytest.mark.parametrize("options", [{}, {"optimize": True}, {"compress_level": 0}])
 def test_reads_what_pillow_reads(pixels: np.ndarray, options: dict[str, object]) -> None:
-    image = png.read(write(pixels, **options))
+    image = png.read(write(pixels, **options), 4096)
     assert image is not None
     np.testing.assert_array_equal(image, pixels)
 
 
 def test_pixels_in_several_chunks() -> None:
-    image = png.read(build(header(28, 28), (b"IDAT", ROWS[:9]), (b"IDAT", ROWS[9:]), (b"IEND", b"")))
+    image = png.read(build(header(28, 28), (b"IDAT", ROWS[:9]), (b"IDAT", ROWS[9:]), (b"IEND", b"")), 4096)
     assert image is not None
     np.testing.assert_array_equal(image, GREY)
 
@@ -58,7 +58,7 @@ def test_leaves_the_rest_to_pillow() -> None:
         write(GREY, pnginfo=text),
         write(GREY, transparency=0),
     ]
-    assert [png.read(file) for file in files] == [None] * 5
+    assert [png.read(file, 4096) for file in files] == [None] * 5
     assert all(open_picture(file, max_pixels=10_000).size for file in files)
 
 
@@ -78,11 +78,11 @@ def test_leaves_the_rest_to_pillow() -> None:
     ids=["head", "cut", "no end", "no pixels", "checksum", "too few", "not packed", "none", "no width"],
 )
 def test_leaves_damaged_files_to_pillow(file: bytes) -> None:
-    assert png.read(file) is None
+    assert png.read(file, 4096) is None
 
 
 def test_damage_to_a_byte_never_changes_the_picture_in_silence() -> None:
     whole = write(SMOOTH)
     for index in range(8, len(whole)):
-        image = png.read(whole[:index] + bytes([whole[index] ^ 0x55]) + whole[index + 1 :])
+        image = png.read(whole[:index] + bytes([whole[index] ^ 0x55]) + whole[index + 1 :], 4096)
         assert image is None or (np.asarray(image) == SMOOTH).all()
