@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # a report is measured anew without TensorFlow
 
 BINS = 15
 """Equal intervals of the probability of the class found, over which the calibration error is averaged."""
+DRAWS = 200
+"""How often chance is tried, to tell what part of a calibration error is its doing."""
 SPREAD = 0.5
 """Standard deviation of ln(temperature) before anything was seen: the prior that keeps a small validation part from
 extremes. A dozen pictures, all of them right, would else have a network become infinitely sure. Of 5,000 pictures
@@ -91,6 +93,7 @@ def measure_reliability(probabilities: Probabilities, labels: NDArray[Any]) -> d
 
     Returns:
         `error`: the expected calibration error, 0 to 1: |accuracy − confidence| of each bin, weighted by its pictures.
+        `chance`: what that would be on as many pictures for a network whose every probability is the true one.
         `bins`: for each interval of the top probability `from`, `to`, `pictures`, mean `confidence` and `accuracy`;
         bins without pictures are left out.
     """
@@ -107,5 +110,11 @@ def measure_reliability(probabilities: Probabilities, labels: NDArray[Any]) -> d
         }
         for place in np.unique(places).tolist()
     ]
-    apart = sum(each["pictures"] * abs(each["accuracy"] - each["confidence"]) for each in bins)
-    return {"error": apart / len(labels), "bins": bins}
+    random = np.random.default_rng(BINS)
+    drawn = [average_gaps(confidence, random.random(len(labels)) < confidence, places) for _ in range(DRAWS)]
+    return {"error": average_gaps(confidence, right, places), "chance": float(np.mean(drawn)), "bins": bins}
+
+
+def average_gaps(confidence: NDArray[Any], right: NDArray[Any], places: NDArray[Any]) -> float:
+    """Mean over bins, weighted by their pictures, of how far confidence and accuracy are apart."""
+    return float(np.abs(np.bincount(places, confidence - right)).sum() / len(places))

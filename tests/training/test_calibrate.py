@@ -61,6 +61,13 @@ def test_reliability_is_counted_in_fifteen_bins() -> None:
     assert found["error"] == pytest.approx(0.25 * 0.5 + 0.75 * (0.97333 - 2 / 3), abs=1e-4)
 
 
+def test_chance_alone_makes_an_error_that_falls_with_the_number_of_pictures() -> None:
+    few, many = (measure_reliability(*draw(count, 4, sharpness=1)) for count in (200, 20_000))
+    assert few["chance"] > 5 * many["chance"]
+    assert many["error"] < 3 * many["chance"]
+    assert measure_reliability(*draw(5_000, 4, sharpness=3))["error"] > 5 * many["chance"]
+
+
 @pytest.mark.tensorflow
 def test_temperature_is_folded_into_the_last_layer() -> None:
     import keras

@@ -11,7 +11,6 @@ from service import engines
 from service.errors import ServiceError
 from service.manifest import Manifest
 from training.calibrate import Temperature
-from training.config import SPLIT_SEED, VALIDATION
 from training.datasets import Dataset, load_mnist, split
 from training.errors import TrainingError
 from training.report.comparison import compare, find_before, read_report, write_report
@@ -73,8 +72,15 @@ def run(flags: argparse.Namespace) -> Path:
 
 
 def measure_again(folder: Path, manifest: Manifest, data: Dataset) -> dict[str, Any]:
-    """A version's report, with all that is measured on a finished network measured anew, in f32."""
-    _, validation = split(data.train, VALIDATION, SPLIT_SEED)
+    """A version's report, with all that is measured on a finished network measured anew, in f32.
+
+    Raises:
+        TrainingError: `data` is not what the version was trained on.
+    """
+    told = manifest.training["data"]
+    if told["sha256"] != data.digests:
+        raise TrainingError(f"{folder} was trained on {told['name']} of other files; say where they are with --data")
+    _, validation = split(data.train, told["validation"], told["split_seed"])
     engine = engines.load("openvino", folder, manifest, os.cpu_count() or 1)
     report = read_report(folder)
     error = report.get("calibration", {}).get("error", 0.0)

@@ -37,7 +37,7 @@ def tell_limits(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:
     low, high = interval(test["accuracy"], test["pictures"])
     limits = [
         "One subject, about the middle of the picture. Every picture is given one of the classes, also one that shows "
-        "none of them.",
+        f"none of them{'; most of those are marked as not recognized' if manifest.novelty else ''}.",
         f"{100 * low:.2f}\u202f% to {100 * high:.2f}\u202f% is what the test set promises for pictures of its "
         "own kind; other people, pens and cameras were no part of it.",
     ]

@@ -20,9 +20,9 @@ class Engine:
 def version(manifest: Manifest, report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A version with a report as it was written before there was a page, and its data."""
     monkeypatch.delenv("CONVOLVE_DATA", raising=False)
-    data = Dataset("signs", "a folder", "ours", {}, LABELS, train=PART, test=PART)
+    data = Dataset("signs", "a folder", "ours", manifest.training["data"]["sha256"], LABELS, train=PART, test=PART)
     monkeypatch.setattr(command, "load_mnist", lambda _: data)
-    monkeypatch.setattr(command, "VALIDATION", 45)
+    manifest.training["data"]["validation"] = 45
     monkeypatch.setattr(command.engines, "load", lambda *_: Engine())
     for name in ("calibration", "stress"):
         report.pop(name)
@@ -48,6 +48,17 @@ def test_measures_anew_and_keeps_the_curves(version: Path) -> None:
     page = (version / "report.html").read_text()
     assert "On pictures that are changed" in page
     assert "Test picture" not in page
+
+
+def test_other_data_is_refused(
+    version: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Dataset("others", "elsewhere", "theirs", {"train": "ef" * 32}, LABELS, train=PART, test=PART)
+    monkeypatch.setattr(command, "load_mnist", lambda _: other)
+    before = (version / "report.json").read_bytes()
+    assert command.main([str(version), "--measure"]) == 1
+    assert "was trained on signs of other files" in capsys.readouterr().err
+    assert (version / "report.json").read_bytes() == before
 
 
 def test_pictures_go_to_a_file_of_their_own(version: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -5,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.manifest import Manifest
+from service.manifest import Manifest, Novelty
 from tests.training.report.conftest import LABELS, PART, write_version
 from training.report.card import tell_bounds, tell_limits
 from training.report.comparison import compare
@@ -51,9 +52,9 @@ def test_every_part_is_there_when_its_numbers_are(manifest: Manifest, report: di
             "rows": [{"pictures": n, "started": n / 1001, "afresh": 0.1} for n in (10, 1000)],
         },
         "gate": {"passed": True, "latency_ms": 0.4, "checks": [{"check": "golden", "passed": True}]},
-        "novelty": {"threshold": 0.31, "flagged": {"validation": 0.01, "test": 0.009}},
         "seeds": [{"seed": 1, "test": 0.997}, {"seed": 2, "test": 0.9971}],
     }
+    manifest = replace(manifest, novelty=Novelty("novelty/network.xml", 0.31, {"validation": 0.01}))
     page = draw_page(manifest, report | more, pick_worst(report, PART))
     assert Outline(page).headings == [
         "Model card",
@@ -66,7 +67,7 @@ def test_every_part_is_there_when_its_numbers_are(manifest: Manifest, report: di
         "On pictures that are changed",
         "What starting from a trained network gained",
         "What is unlike the training pictures",
-        "The gate it passed",
+        "The gate",
         "Other seeds",
         "In cheaper arithmetic",
         "How it was made",
@@ -81,7 +82,7 @@ def test_parts_without_numbers_are_left_out(manifest: Manifest, report: dict[str
     report["test"].pop("worst")
     headings = Outline(draw_page(manifest, report)).headings
     assert "Class by class" in headings
-    assert not {"The worst mistakes", "On pictures that are changed", "The gate it passed"} & set(headings)
+    assert not {"The worst mistakes", "On pictures that are changed", "The gate"} & set(headings)
 
 
 def test_loads_nothing(manifest: Manifest, report: dict[str, Any]) -> None:
@@ -126,8 +127,6 @@ def test_many_classes_are_listed_by_their_mistakes(manifest: Manifest, report: d
     labels = tuple(f"class {number}" for number in range(60))
     confusion = np.diag(np.full(60, 10))
     confusion[7, 9] = 4
-    from dataclasses import replace
-
     test = report["test"] | {
         "confusion": confusion.tolist(),
         "per_class": {label: 10 / sum(row) for label, row in zip(labels, confusion, strict=True)},
