@@ -25,6 +25,8 @@ ROWS = 40
 """Classes, and confusions, that are listed at most."""
 LEVELS = 4
 """Shades of the confusion matrix."""
+WAYS = ("now", "then", "also")
+"""Styles of the lines that show ways of starting."""
 LEAST = 1e-4
 """What a loss, or a share of mistakes, that became 0 is drawn as, where values go up by factors."""
 
@@ -209,15 +211,15 @@ def draw_stresses(stress: Mapping[str, Any], before: Mapping[str, Any]) -> list[
     return charts
 
 
-def draw_transfer(transfer: Any) -> Chart | None:
-    """Accuracy over pictures a class, from a trained network and from nothing."""
-    rows = transfer.get("rows") if isinstance(transfer, Mapping) else None
-    if not rows:
+def draw_transfer(transfer: Mapping[str, Any] | None) -> Chart | None:
+    """Accuracy on the validation set over pictures a class: one line for each way of starting, the run's own first."""
+    if not transfer or not transfer["rows"]:
         return None
-    names = [name for name in rows[0] if name != "pictures"]
+    rows = transfer["rows"]
+    ways = [way for way in rows[0] if way != "pictures"]
     lines = [
-        Line(name, style, [(row["pictures"], row[name]) for row in rows])
-        for name, style in zip(names, ("now", "then"), strict=False)
+        Line(way.replace("_", " "), style, [(row["pictures"], row[way]) for row in rows])
+        for way, style in zip(ways, WAYS, strict=False)
     ]
     return draw_lines(
         "Accuracy over pictures a class",

@@ -49,7 +49,8 @@ def test_every_part_is_there_when_its_numbers_are(manifest: Manifest, report: di
         "before": before,
         "transfer": {
             "from": "mnist 2",
-            "rows": [{"pictures": n, "started": n / 1001, "afresh": 0.1} for n in (10, 1000)],
+            "rows": [{"pictures": n, "learning_on": n / 1001, "from_scratch": 0.1, "frozen": 0.2} for n in (10, 1000)],
+            "test": [{"pictures": 10, "learning_on": 0.614, "from_scratch": 0.1, "frozen": 0.2}],
         },
         "gate": {"passed": True, "latency_ms": 0.4, "checks": [{"check": "golden", "passed": True}]},
         "seeds": [{"seed": 1, "test": 0.997}, {"seed": 2, "test": 0.9971}],
@@ -68,11 +69,11 @@ def test_every_part_is_there_when_its_numbers_are(manifest: Manifest, report: di
         "What starting from a trained network gained",
         "What is unlike the training pictures",
         "The gate",
-        "Other seeds",
+        "Over several seeds",
         "In cheaper arithmetic",
         "How it was made",
     ]
-    for words in ("0.31", "latency ms", "golden", "0.9971", "temperature of 1.2"):
+    for words in ("0.31", "learning on", "61.4\u202f%", "latency ms", "golden", "99.71\u202f%", "temperature of 1.2"):
         assert words in page
 
 
