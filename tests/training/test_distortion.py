@@ -65,7 +65,7 @@ def test_bent_bar_is_as_thick_and_no_longer_straight() -> None:
 def test_pens_change_strokes_of_their_share_and_keep_black_black_and_white_white() -> None:
     results = distort(bars(400), replace(STILL, pen=0.5), np.random.default_rng(1))
     changed = (results != bars(400)).any(axis=(1, 2, 3))
-    assert 0.4 < changed.mean() < 0.6
+    assert 0.3 < changed.mean() < 0.45  # three pens of four: a bar has no soft edges to harden
     assert (results.max(axis=(1, 2, 3)) == 255).all()
     assert (results[:, 0] == 0).all()
     ink = results.astype(float).sum(axis=(1, 2, 3)) / bars(1).astype(float).sum()
