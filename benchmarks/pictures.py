@@ -43,7 +43,7 @@ def draw(count: int) -> Pictures:
         for number in range(count + count // 4)
     )
     pixels = np.stack([strokes.centred(sheet, manifest.input.shape) for sheet in sheets])
-    answers = engines.load("openvino", VERSION, manifest, threads=1).predict(pixels)
+    answers = engines.load("openvino", VERSION, manifest, threads=1).predict(pixels).probabilities
     alike = [not inspect(Image.fromarray(each[..., 0]), manifest.input).prepared for each in pixels]
     certain = np.flatnonzero((answers.max(axis=1) > CERTAIN) & alike)[:count]
     if len(certain) < count:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engines import Engine
+from service.engines import Answers, Engine
 from service.errors import DeadlineExceeded, Draining, EngineError, QueueFull
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
-Probabilities = NDArray[np.float32]
 
 
 class Waiting:
@@ -32,12 +31,12 @@ class Waiting:
 
     __slots__ = ("answers", "arrived", "future", "pixels", "taken")
 
-    def __init__(self, pixels: Pixels, future: asyncio.Future[Probabilities], arrived: float) -> None:
+    def __init__(self, pixels: Pixels, future: asyncio.Future[Answers], arrived: float) -> None:
         self.pixels = pixels
         self.future = future
         self.arrived = arrived
         self.taken = 0
-        self.answers: list[Probabilities] = []
+        self.answers: list[Answers] = []
 
 
 class Part(NamedTuple):
@@ -97,8 +96,8 @@ class Batcher:
         """Whether what arrives now has to wait for a batch or more, so that it pays to notice departed callers."""
         return self.busy_since is not None or self.depth > self.max_batch
 
-    async def predict(self, pixels: Pixels) -> Probabilities:
-        """Probabilities of every class for each picture, in order.
+    async def predict(self, pixels: Pixels) -> Answers:
+        """What the network says of each picture, in order.
 
         Args:
             pixels: (n, height, width, channels), n ≥ 1. Must not change until the answer is there.
@@ -119,7 +118,7 @@ class Batcher:
         except TimeoutError:
             raise self.too_late() from None
 
-    def submit(self, pixels: Pixels) -> asyncio.Future[Probabilities]:
+    def submit(self, pixels: Pixels) -> asyncio.Future[Answers]:
         """Queue pictures; cancel the future to take them back. Errors as in `predict`."""
         if self.closing:
             raise Draining("the server is going down", fix="send the request to another server")
@@ -131,7 +130,7 @@ class Batcher:
                 fix="try again later, or slow down",
                 retry_after_s=max(1, math.ceil(self.depth * self.seconds_per_picture)),
             )
-        future: asyncio.Future[Probabilities] = self.loop.create_future()
+        future: asyncio.Future[Answers] = self.loop.create_future()
         self.queue.append(Waiting(pixels, future, time.perf_counter()))
         self.depth += len(pixels)
         if self.idle.is_set():
@@ -179,27 +178,28 @@ class Batcher:
                 self.queue.popleft()
         return batch
 
-    def compute(self, batch: list[Part]) -> Probabilities:
+    def compute(self, batch: list[Part]) -> Answers:
         """Run the network; on the engine's thread, if it has one."""
         pixels = batch[0].pixels if len(batch) == 1 else np.concatenate([part.pixels for part in batch])
         started = time.perf_counter()
         answers = self.engine.predict(pixels)
         seconds = time.perf_counter() - started
-        if answers.shape != (len(pixels), self.classes) or not np.isfinite(answers.sum()):
-            raise ValueError(f"{answers.shape} answers to {len(pixels)} pictures, or not all finite")
+        shape = answers.probabilities.shape
+        if shape != (len(pixels), self.classes) or not np.isfinite(answers.probabilities.sum()):
+            raise ValueError(f"{shape} answers to {len(pixels)} pictures, or not all finite")
         self.metrics.compute_seconds.observe(seconds)
         self.metrics.batch_pictures.observe(len(pixels))
         self.seconds_per_picture = seconds / len(pixels)
         return answers
 
-    def attempt(self, batch: list[Part]) -> Probabilities | Exception:
+    def attempt(self, batch: list[Part]) -> Answers | Exception:
         """`compute`, or what went wrong: what a foreign network raises is not known, and must not end the loop."""
         try:
             return self.compute(batch)
         except Exception as error:
             return error
 
-    def finish(self, batch: list[Part], outcome: Probabilities | Exception) -> None:
+    def finish(self, batch: list[Part], outcome: Answers | Exception) -> None:
         """Hand out a batch, and start the next."""
         self.busy_since = None
         if isinstance(outcome, Exception):
@@ -216,14 +216,14 @@ class Batcher:
         else:
             self.idle.set()
 
-    def hand_out(self, batch: list[Part], answers: Probabilities) -> None:
-        """Each caller's rows to that caller."""
+    def hand_out(self, batch: list[Part], answers: Answers) -> None:
+        """Each caller's part to that caller."""
         start = 0
         for caller, pixels, last in batch:
-            caller.answers.append(answers[start : start + len(pixels)])
+            caller.answers.append(answers if len(batch) == 1 else answers.part(start, start + len(pixels)))
             start += len(pixels)
             if last and not caller.future.done():
-                whole = caller.answers[0] if len(caller.answers) == 1 else np.concatenate(caller.answers)
+                whole = caller.answers[0] if len(caller.answers) == 1 else Answers.together(caller.answers)
                 caller.future.set_result(whole)
 
     def too_late(self) -> DeadlineExceeded:

@@ -10,6 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from service import __version__, pictures, tensors
+from service.engines import Answers
 from service.errors import BadBody, WrongShape
 from service.manifest import Manifest
 from service.registry import State
@@ -40,6 +41,10 @@ DATATYPES: dict[str, np.dtype[Any]] = {
 LENGTH = 4
 """Bytes before each element of a binary BYTES tensor, which say how long it is."""
 MAX_RANK = 4
+NOVELTY = "novelty"
+"""The output that says how unlike the training set each picture is."""
+RECOGNIZED = "recognized"
+"""The output that says whether that is little enough."""
 
 
 class Tensor(NamedTuple):
@@ -52,8 +57,9 @@ class Tensor(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """The one output, as it was asked for."""
+    """An output, as it was asked for."""
 
+    name: str
     binary: bool = False
     classes: int = 0
     """How many of the best classes, as text; 0 is the probabilities themselves."""
@@ -63,7 +69,7 @@ class Question(NamedTuple):
     """A request, read and found to make sense; `tensor` itself is not looked into yet."""
 
     tensor: Tensor
-    wanted: Wanted
+    wanted: list[Wanted]
     mode: pictures.Mode
     id: str = ""
 
@@ -75,19 +81,55 @@ def describe(manifest: Manifest, versions: Iterable[int]) -> dict[str, Any]:
         "versions": [str(version) for version in sorted(versions)],
         "platform": PLATFORM,
         "inputs": [{"name": manifest.input.name, "datatype": "UINT8", "shape": [-1, *manifest.input.shape]}],
-        "outputs": [{"name": manifest.output, "datatype": "FP32", "shape": [-1, len(manifest.labels)]}],
+        "outputs": [
+            {"name": name, "datatype": datatype, "shape": [-1, columns]}
+            for name, datatype, columns in outputs_of(manifest)
+        ],
     }
 
 
-def check_names(kind: str, names: Sequence[Any], only: str) -> None:
-    """Tensors of a request against the only one that the model has.
+def outputs_of(manifest: Manifest) -> list[tuple[str, str, int]]:
+    """What may be asked for: name, datatype, and numbers for each picture.
+
+    The first is told where none is named: callers of a version are not surprised by the next, which can tell more.
+    """
+    outputs = [(manifest.output, "FP32", len(manifest.labels))]
+    if manifest.novelty is not None:
+        outputs += [(NOVELTY, "FP32", 1), (RECOGNIZED, "BOOL", 1)]
+    return outputs
+
+
+def check_outputs(names: Sequence[Any], manifest: Manifest) -> None:
+    """The outputs that a request names. Errors as in `check_names`."""
+    check_names("output", names, [name for name, _, _ in outputs_of(manifest)])
+
+
+def check_names(kind: str, names: Sequence[Any], known: Sequence[str]) -> None:
+    """Tensors of a request against those that the model has.
 
     Raises:
-        BadBody: Another, or more than one.
+        BadBody: None, another, or one of them twice.
     """
-    if len(names) != 1 or names[0] != only:
+    if not names or [name for name in names if name not in known or names.count(name) > 1]:
+        expected = f"one {kind}, " if len(known) == 1 else f"{kind}s, each once, of: "
         found = ", ".join(ascii(name)[:40] for name in names[:4]) + (" …" if len(names) > 4 else "")
-        raise BadBody(f"the model has not these {kind}s", expected=f"one {kind}, {only!r}", found=found or "none")
+        raise BadBody(
+            f"the model has not these {kind}s",
+            expected=expected + ", ".join(map(repr, known)),
+            found=found or "none",
+        )
+
+
+def check_classes(output: str, classes: Any, manifest: Manifest) -> None:
+    """How many of the best classes an output should be.
+
+    Raises:
+        BadBody: Not a number, or an output that has no classes.
+    """
+    if type(classes) is not int or classes < 0:
+        raise BadBody("classification is not a number", expected="a whole number from 1 on", found=ascii(classes)[:40])
+    if classes and output != manifest.output:
+        raise BadBody("the output has no classes", expected=f"classification of {manifest.output}", found=output)
 
 
 def check_change(parameters: Iterable[str]) -> None:
@@ -235,6 +277,21 @@ def wrong_size(expected: str, found: str) -> WrongShape:
     return WrongShape("the tensor's data do not fill its shape", expected=expected, found=found)
 
 
+def fill(serving: Serving, answers: Answers, wanted: Wanted) -> tuple[dict[str, Any], NDArray[Any] | list[str]]:
+    """An output without its data, and these in one row."""
+    name, _, classes = wanted
+    rows = answers.probabilities
+    if classes:
+        texts = classify(rows, serving.manifest.labels, classes)
+        head = {"name": name, "datatype": "BYTES", "shape": (len(texts), len(texts[0]))}
+        return head, list(chain.from_iterable(texts))
+    if name == serving.manifest.output:
+        return {"name": name, "datatype": "FP32", "shape": rows.shape}, rows.reshape(-1)
+    if name == NOVELTY and answers.novelty is not None:
+        return {"name": name, "datatype": "FP32", "shape": (len(rows), 1)}, answers.novelty
+    return {"name": name, "datatype": "BOOL", "shape": (len(rows), 1)}, np.array(serving.recognized(answers), np.bool_)
+
+
 def classify(rows: NDArray[np.float32], labels: tuple[str, ...], count: int) -> list[list[str]]:
     """The best classes of each picture, best first, as `value:index:label`."""
     best = np.argsort(-rows, axis=1, kind="stable")[:, :count]
@@ -248,6 +305,11 @@ def classify(rows: NDArray[np.float32], labels: tuple[str, ...], count: int) -> 
 def pack(elements: Iterable[bytes]) -> bytes:
     """A BYTES tensor in binary."""
     return b"".join(chain.from_iterable((len(each).to_bytes(LENGTH, "little"), each) for each in elements))
+
+
+def pack_values(values: NDArray[Any] | list[str]) -> bytes:
+    """The data of an output in binary."""
+    return pack(map(str.encode, values)) if isinstance(values, list) else values.tobytes()
 
 
 def index(states: Iterable[State], *, only_ready: bool) -> list[dict[str, str]]:

@@ -44,6 +44,7 @@ class VersionMetrics:
         self.batch = BatchMetrics(metrics, model, version)
         self.prepare_seconds = metrics.stage_seconds.labels("prepare", model, version)
         self.predictions = [metrics.predictions.labels(model, version, label) for label in manifest.labels]
+        self.unrecognized = metrics.unrecognized.labels(model, version) if manifest.novelty is not None else None
         metrics.versions.labels(model, version, engine, precision).set(1)
 
 
@@ -119,6 +120,12 @@ class Metrics:
             "convolve_predictions",
             "Pictures answered, by the class found most probable.",
             ("model", "version", "label"),
+            registry=registry,
+        )
+        self.unrecognized = Counter(
+            "convolve_unrecognized",
+            "Pictures answered that are unlike the training set; none for a version that can not tell.",
+            ("model", "version"),
             registry=registry,
         )
         self.versions = Gauge(

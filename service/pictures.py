@@ -215,9 +215,9 @@ def inspect(image: Image.Image, target: Input, *, mode: Mode = "auto") -> Seen:
 
     if flat.size == (width, height):
         pixels = np.frombuffer(flat.tobytes(), np.uint8).reshape(target.shape)
-        if not centred or _looks_prepared(pixels):
+        if not centred or looks_prepared(pixels):
             return Seen(pixels, turned=turned)
-        if _looks_prepared(255 - pixels):
+        if looks_prepared(255 - pixels):
             return Seen(255 - pixels, prepared=True, turned=turned, inverted=True, box=(0.0, 0.0, width, height))
     if mode == "none":
         raise WrongShape(
@@ -326,7 +326,7 @@ def _layout(height: int, width: int) -> np.ndarray:
     return np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3).astype(np.float32)
 
 
-def _looks_prepared(pixels: np.ndarray) -> bool:
+def looks_prepared(pixels: np.ndarray) -> bool:
     """Whether this is what `_centre` would make: light on black, fills the box, centre of mass in the middle.
 
     True for each of MNIST's 70,000: longer side 19 or 20 of 28, brightest pixel 254 or 255, centre of mass at most half

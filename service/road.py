@@ -2,14 +2,17 @@
 
 import asyncio
 import re
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
 from service import pictures, tensors
+from service.engines import Answers
 from service.errors import BadBody, BadQuery, EmptyBody, ServiceError, TooManyPictures
+from service.pictures import Seen
 from service.serving import Serving
 from service.state import Shared
 
@@ -17,6 +20,8 @@ Source = bytes | str | list[Any]
 """A picture as it was sent: the bytes of a file, base64 of such, or numbers."""
 YIELD_EVERY = 32
 """Pictures of one call that are prepared before others get a turn of the loop."""
+
+Prepared = TypeVar("Prepared", NDArray[np.uint8], Seen)
 
 
 def find(request: Request) -> Serving:
@@ -66,13 +71,16 @@ def check_count(count: int, limit: int) -> None:
 
 
 async def prepare(
-    serving: Serving, sources: list[Source], mode: pictures.Mode
-) -> list[NDArray[np.uint8] | ServiceError]:
-    """Each picture's pixels, or what is wrong with it: a bad one spoils only itself."""
-    prepared: list[NDArray[np.uint8] | ServiceError] = []
+    serving: Serving,
+    sources: list[Source],
+    mode: pictures.Mode,
+    one: Callable[[Serving, Source, pictures.Mode], Awaitable[Prepared]],
+) -> list[Prepared | ServiceError]:
+    """Each picture by `prepare_one` or `inspect_one`, or what is wrong with it: a bad one spoils only itself."""
+    prepared: list[Prepared | ServiceError] = []
     for index, source in enumerate(sources, start=1):
         try:
-            prepared.append(await prepare_one(serving, source, mode))
+            prepared.append(await one(serving, source, mode))
         except ServiceError as error:
             prepared.append(error.with_traceback(None))  # its frames hold this very list
         if index % YIELD_EVERY == 0:
@@ -86,7 +94,7 @@ async def prepare_all(serving: Serving, sources: list[Source], mode: pictures.Mo
     Raises:
         CallerError: What is wrong with the first bad one.
     """
-    prepared = await prepare(serving, sources, mode)
+    prepared = await prepare(serving, sources, mode, prepare_one)
     for index, item in enumerate(prepared):
         if isinstance(item, ServiceError):
             if len(prepared) > 1:
@@ -103,7 +111,24 @@ def together(pixels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 async def prepare_one(serving: Serving, source: Source, mode: pictures.Mode) -> NDArray[np.uint8]:
     """Files are prepared; pixels go to the network as they are."""
     if isinstance(source, list):
-        return tensors.pixels_of(source, serving.manifest.input.shape, unit=serving.float_pixels == "unit")
+        return pixels_of(serving, source)
+    return await serving.prepare(file_of(source), mode)
+
+
+async def inspect_one(serving: Serving, source: Source, mode: pictures.Mode) -> Seen:
+    """Like `prepare_one`, and tells what was done."""
+    if isinstance(source, list):
+        return Seen(pixels_of(serving, source))
+    return await serving.inspect(file_of(source), mode)
+
+
+def pixels_of(serving: Serving, numbers: list[Any]) -> NDArray[np.uint8]:
+    """The pixels of one picture as they were sent."""
+    return tensors.pixels_of(numbers, serving.manifest.input.shape, unit=serving.float_pixels == "unit")
+
+
+def file_of(source: bytes | str) -> bytes:
+    """The bytes of a picture file."""
     if isinstance(source, str):
         source = tensors.file_of(source)
     if not isinstance(source, bytes):
@@ -112,10 +137,10 @@ async def prepare_one(serving: Serving, source: Source, mode: pictures.Mode) -> 
             expected="base64 of a picture file, or pixels",
             found={dict: "an object", type(None): "null", bool: "a boolean"}.get(type(source), "a number"),
         )
-    return await serving.prepare(source, mode)
+    return source
 
 
-async def ask(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+async def ask(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> Answers:
     """The answers; the question is taken back if its caller leaves while it waits."""
     if serving.batcher.congested:
         answers = await ask_while_there(request, serving, pixels)
@@ -123,11 +148,11 @@ async def ask(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> 
         answers = await serving.predict(pixels)
     state = request.scope["state"]
     if state["shared"].feedback is not None:
-        state["shared"].feedback.remember(state["request_id"].decode(), serving, pixels, answers)
+        state["shared"].feedback.remember(state["request_id"].decode(), serving, pixels, answers.probabilities)
     return answers
 
 
-async def ask_while_there(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+async def ask_while_there(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> Answers:
     """The answers, as long as the caller is there to hear them."""
     asking = asyncio.ensure_future(serving.predict(pixels))
     leaving = asyncio.ensure_future(request.receive())

@@ -14,10 +14,11 @@ from prometheus_client import Counter, Histogram
 
 from service import engines, pictures
 from service.batcher import Batcher
-from service.engines import Engine
+from service.engines import Answers, Engine
 from service.errors import BadVersion
 from service.manifest import Manifest
 from service.metrics import Metrics, VersionMetrics
+from service.pictures import Seen
 from service.repository import Repository
 from service.settings import Settings
 
@@ -29,7 +30,7 @@ TOLERANCE = {"f32": 1e-3, "bf16": 0.1, "int8": 0.25}
 """How far an answer to a golden input may be from the recorded one, on whatever processor this is."""
 
 Watch = Callable[["Serving", NDArray[np.uint8], NDArray[np.float32]], None]
-"""Is told who answered, which pictures, and what."""
+"""Is told who answered, which pictures, and the probabilities."""
 
 
 class Tried(NamedTuple):
@@ -67,6 +68,9 @@ class Serving:
             inline=tried.seconds <= INLINE_S,
             metrics=self.metrics.batch,
         )
+        novelty = tried.manifest.novelty
+        self.threshold = None if novelty is None else float(np.float32(novelty.threshold))
+        """The greatest score of a picture that is recognized."""
         self.decoders = decoders
         self.max_pixels = settings.max_pixels
         self.counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -78,23 +82,35 @@ class Serving:
 
     async def prepare(self, data: bytes, mode: pictures.Mode) -> NDArray[np.uint8]:
         """File bytes → the pixels that the network was trained on. Errors as in `pictures`."""
+        return (await self.inspect(data, mode)).pixels
+
+    async def inspect(self, data: bytes, mode: pictures.Mode) -> Seen:
+        """Like `prepare`, and tells what was done."""
         image = pictures.open_picture(data, max_pixels=self.max_pixels)
         if image.width * image.height <= INLINE_PIXELS:
-            return pictures.prepare(image, self.manifest.input, mode=mode)
+            return pictures.inspect(image, self.manifest.input, mode=mode)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self.decoders, lambda: pictures.prepare(image, self.manifest.input, mode=mode)
+            self.decoders, lambda: pictures.inspect(image, self.manifest.input, mode=mode)
         )
 
-    async def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of every picture, counted by class found. Errors as in `Batcher.predict`."""
-        probabilities = await self.batcher.predict(pixels)
-        found = probabilities.argmax(axis=1).tolist()
+    async def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+        """What the network says of every picture, counted by class found. Errors as in `Batcher.predict`."""
+        answers = await self.batcher.predict(pixels)
+        found = answers.probabilities.argmax(axis=1).tolist()
         for best in set(found):
             self.metrics.predictions[best].inc(found.count(best))
+        if self.metrics.unrecognized is not None and (strangers := self.recognized(answers).count(False)):
+            self.metrics.unrecognized.inc(strangers)
         if self.watch is not None:
-            self.watch(self, pixels, probabilities)
-        return probabilities
+            self.watch(self, pixels, answers.probabilities)
+        return answers
+
+    def recognized(self, answers: Answers) -> list[bool | None]:
+        """Whether each picture is like those that the network was trained on; None where the version can not tell."""
+        if self.threshold is None or answers.novelty is None:
+            return [None] * len(answers.probabilities)
+        return [score <= self.threshold for score in answers.novelty.tolist()]
 
     def let_go(self) -> asyncio.Event:
         """Call this on taking it out of service.
@@ -137,13 +153,20 @@ def prove(engine: Engine, manifest: Manifest) -> None:
     """
     for index, golden in enumerate(manifest.golden):
         pixels = np.frombuffer(golden.pixels, np.uint8).reshape(1, *manifest.input.shape)
-        distance = float(np.abs(engine.predict(pixels)[0] - golden.probabilities).max())
+        answers = engine.predict(pixels)
+        distance = float(np.abs(answers.probabilities[0] - golden.probabilities).max())
         tolerance = TOLERANCE[engine.precision]
         if not distance <= tolerance:
             raise BadVersion(
                 f"{manifest.name} {manifest.version} answers golden input {index} wrongly",
                 expected=f"probabilities within {tolerance} of the recorded ones",
                 found=f"{distance:.4f} off",
+            )
+        if answers.novelty is not None and not 0 <= answers.novelty[0] <= 1:
+            raise BadVersion(
+                f"the novelty network of {manifest.name} {manifest.version} scores golden input {index} out of range",
+                expected="a novelty score from 0 to 1",
+                found=str(answers.novelty[0]),
             )
 
 

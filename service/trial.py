@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.engines import Answers
 from service.manifest import Input
 from service.metrics import Metrics, TrialMetrics
 from service.policy import Plan
@@ -106,15 +107,13 @@ class Trial:
         self.comparing += 1
         other.batcher.submit(pixels).add_done_callback(partial(self.compare, answered, probabilities))
 
-    def compare(
-        self, answered: Serving, probabilities: NDArray[np.float32], asking: asyncio.Future[NDArray[np.float32]]
-    ) -> None:
+    def compare(self, answered: Serving, probabilities: NDArray[np.float32], asking: asyncio.Future[Answers]) -> None:
         """Count whether both found the same class. A failure has been counted where it happened."""
         self.comparing -= 1
         if asking.cancelled() or asking.exception() is not None:
             self.counts.dropped.inc(len(probabilities))
             return
-        others = asking.result()
+        others = asking.result().probabilities
         other = self.candidate if answered is self.stable else self.stable
         if other is self.candidate:
             for best in others.max(axis=1).tolist():

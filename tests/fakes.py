@@ -2,13 +2,19 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino
+import openvino.opset13 as opset
 from numpy.typing import NDArray
 
-from service.manifest import Golden, Input, Manifest, digest
+from service.engines import Answers
+from service.manifest import Golden, Input, Manifest, Novelty, digest
+
+NOVELTY = "novelty/network.xml"
 
 
 class Reader:
@@ -24,13 +30,21 @@ class Reader:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
         self.batches.append(len(pixels))
         numbers = pixels[:, 0, 0, 0].astype(int) * 256 + pixels[:, 0, 1, 0]
         answers = np.zeros((len(pixels), 10), np.float32)
         answers[np.arange(len(pixels)), (numbers + 1) % 10] = numbers / 65536
         answers[np.arange(len(pixels)), numbers % 10] = 1
-        return answers
+        return Answers(answers)
+
+
+class Wary(Reader):
+    """Tells novelty as well: the picture n scores n / 1000."""
+
+    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+        numbers = pixels[:, 0, 0, 0].astype(int) * 256 + pixels[:, 0, 1, 0]
+        return super().predict(pixels)._replace(novelty=(numbers / 1000).astype(np.float32))
 
 
 class Gated(Reader):
@@ -41,7 +55,7 @@ class Gated(Reader):
         self.started = threading.Event()
         self.go = threading.Event()
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
         self.started.set()
         assert self.go.wait(30)
         return super().predict(pixels)
@@ -50,7 +64,7 @@ class Gated(Reader):
 class Failing(Reader):
     """Raises on every batch that holds the picture 666."""
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
         if (pixels[:, 0, 0, 0].astype(int) * 256 + pixels[:, 0, 1, 0] == 666).any():
             raise RuntimeError("a secret of the network")
         return super().predict(pixels)
@@ -65,7 +79,21 @@ def picture(number: int) -> NDArray[np.uint8]:
 
 def answer_to(number: int) -> NDArray[np.float32]:
     """What `Reader` answers to `picture(number)`."""
-    return Reader().predict(picture(number)[None])[0]
+    row: NDArray[np.float32] = Reader().predict(picture(number)[None]).probabilities[0]
+    return row
+
+
+def tell_novelty(folder: Path, threshold: float, axes: tuple[int, ...] = (1, 2, 3)) -> None:
+    """Give a version a novelty network whose score is a picture's mean brightness, and say so in its manifest."""
+    manifest = Manifest.read(folder)
+    pixels = opset.parameter([-1, *manifest.input.shape], openvino.Type.u8)
+    light = opset.divide(opset.convert(pixels, "f32"), np.float32(255))
+    scores = opset.unsqueeze(opset.reduce_mean(light, axes), -1)
+    (folder / NOVELTY).parent.mkdir()
+    openvino.save_model(openvino.Model([scores], [pixels]), folder / NOVELTY, compress_to_fp16=False)
+    written = {path.relative_to(folder).as_posix(): digest(path) for path in (folder / NOVELTY).parent.iterdir()}
+    novelty = Novelty(NOVELTY, threshold, {"validation": 0.01})
+    replace(manifest, novelty=novelty, files={**manifest.files, **written}).write(folder)
 
 
 class Store:

@@ -179,7 +179,7 @@ def check_answers(folder: Path, manifest: Manifest) -> None:
     """
     pictures = np.stack([np.frombuffer(one.pixels, np.uint8).reshape(manifest.input.shape) for one in manifest.golden])
     expected = np.array([one.probabilities for one in manifest.golden])
-    found = engines.load("openvino", folder, manifest, threads=1).predict(pictures)
+    found = engines.load("openvino", folder, manifest, threads=1).predict(pictures).probabilities
     apart = float(np.abs(found - expected).max())
     if not apart <= TOLERANCE:
         raise TrainingError(

@@ -54,7 +54,7 @@ def compare(folder: Path, manifest: Manifest, parts: Mapping[str, Part]) -> dict
     for name in asked:
         engine = engines.load("openvino", folder, replace(manifest, precisions=drafts), THREADS, name)
         if engine.precision == name:
-            answers[name] = {part: engine.predict(pictures.pictures) for part, pictures in parts.items()}
+            answers[name] = {part: engine.predict(pictures.pictures).probabilities for part, pictures in parts.items()}
     right = {
         name: {part: float((found[part].argmax(axis=1) == parts[part].labels).mean()) for part in parts}
         for name, found in answers.items()

@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any
 
 import grpc
-import numpy as np
-from numpy.typing import NDArray
 
 from service import access, door, inference, problems, road
+from service.engines import Answers
 from service.errors import BadBody, Overload, ServiceError
 from service.inference import Question, Tensor, Wanted
+from service.manifest import Manifest
 from service.messages import MESSAGES, SERVICE
 from service.serving import Serving
 from service.state import Shared
@@ -50,6 +50,7 @@ CONTENTS = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
+    "BOOL": "bool_contents",
 }
 """Where values of each datatype lie, if they are not raw."""
 
@@ -190,10 +191,10 @@ async def model_infer(shared: Shared, asked: Any, context: Any) -> tuple[dict[st
     question = read(asked, serving)
     pixels = await inference.prepare(serving, question, shared.settings.max_pictures)
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
-    rows = await serving.predict(pixels)
+    answers = await serving.predict(pixels)
     if shared.feedback is not None:
-        shared.feedback.remember(name_call(question, context), serving, pixels, rows)
-    return tell(serving, question, rows), serving
+        shared.feedback.remember(name_call(question, context), serving, pixels, answers.probabilities)
+    return tell(serving, question, answers), serving
 
 
 def name_call(question: Question, context: Any) -> str:
@@ -205,34 +206,44 @@ def name_call(question: Question, context: Any) -> str:
     return given.decode()
 
 
-def tell(serving: Serving, question: Question, rows: NDArray[np.float32]) -> dict[str, Any]:
+def tell(serving: Serving, question: Question, answers: Answers) -> dict[str, Any]:
     """The answer's fields."""
-    manifest, wanted = serving.manifest, question.wanted
-    output: dict[str, Any] = {"name": manifest.output, "datatype": "FP32", "shape": rows.shape}
-    told: dict[str, Any] = {"model_name": manifest.name, "model_version": str(manifest.version), "id": question.id}
-    if wanted.classes:
-        texts = inference.classify(rows, manifest.labels, wanted.classes)
-        output["datatype"], output["shape"] = "BYTES", (len(texts), len(texts[0]))
-        values = [text.encode() for row in texts for text in row]
-    if wanted.binary:
-        told["raw_output_contents"] = [inference.pack(values) if wanted.classes else rows.tobytes()]
-    else:
-        output["contents"] = {"bytes_contents": values} if wanted.classes else {"fp32_contents": rows.reshape(-1)}
-    return {**told, "outputs": [output]}
+    outputs: list[dict[str, Any]] = []
+    raw: list[bytes] = []
+    for wanted in question.wanted:
+        output, values = inference.fill(serving, answers, wanted)
+        outputs.append(output)
+        if wanted.binary:
+            raw.append(inference.pack_values(values))
+        else:
+            texts = [text.encode() for text in values] if isinstance(values, list) else values
+            output["contents"] = {CONTENTS[output["datatype"]]: texts}
+    return {
+        "model_name": serving.manifest.name,
+        "model_version": str(serving.manifest.version),
+        "id": question.id,
+        "outputs": outputs,
+        "raw_output_contents": raw,
+    }
 
 
 def read(asked: Any, serving: Serving) -> Question:
     """What a message asks. Errors as over REST."""
     manifest = serving.manifest
-    inference.check_names("input", [each.name for each in asked.inputs], manifest.input.name)
+    inference.check_names("input", [each.name for each in asked.inputs], [manifest.input.name])
     if asked.outputs:
-        inference.check_names("output", [each.name for each in asked.outputs], manifest.output)
-    classes = asked.outputs[0].parameters["classification"].int64_param if asked.outputs else 0
-    if classes < 0:
-        raise BadBody("classification is not a number", expected="a whole number from 1 on", found=str(classes))
-    mode = asked.parameters["prepare"].string_param or "auto"
+        inference.check_outputs([each.name for each in asked.outputs], manifest)
     raw = len(asked.raw_input_contents) > 0
-    return Question(tensor_of(asked), Wanted(raw, classes), inference.mode_of(mode), asked.id)
+    wanted = [wanted_of(each, manifest, raw) for each in asked.outputs] or [Wanted(manifest.output, raw)]
+    mode = asked.parameters["prepare"].string_param or "auto"
+    return Question(tensor_of(asked), wanted, inference.mode_of(mode), asked.id)
+
+
+def wanted_of(output: Any, manifest: Manifest, raw: bool) -> Wanted:
+    """How an output is wanted."""
+    classes = output.parameters["classification"].int64_param
+    inference.check_classes(output.name, classes, manifest)
+    return Wanted(output.name, raw, classes)
 
 
 def tensor_of(asked: Any) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import bodies, pictures, road, safetensors, tensors
+from service import bodies, road, safetensors
 from service.api import native
 from service.api.schemas import INSIDE_API, NETWORK_API, OCCLUSION_API
 from service.door import Answer
@@ -21,6 +21,7 @@ from service.errors import BadQuery
 from service.inside import Microscope
 from service.layers import Layer, Numbers
 from service.pictures import Seen
+from service.seen import tell
 from service.serving import Serving
 from service.state import Shared
 
@@ -90,7 +91,7 @@ async def occlude(request: Request) -> Response:
     rows, columns = covered.shape[:2]
     questions = np.concatenate([seen.pixels[None], covered.reshape(-1, *seen.pixels.shape)])
     # Through the queue as all others, but not counted as pictures that somebody asked about.
-    answers = await serving.batcher.predict(questions)
+    answers = (await serving.batcher.predict(questions)).probabilities
     return Answer(
         {
             "model": serving.manifest.name,
@@ -162,27 +163,7 @@ async def see(request: Request, serving: Serving, query: Mapping[str, str]) -> S
     shared: Shared = request.state.shared
     body = await bodies.read(request, shared.settings)
     (source,) = native.take_apart(body, request, 1)
-    if isinstance(source, str):
-        source = tensors.file_of(source)
-    if not isinstance(source, bytes):
-        return Seen(await road.prepare_one(serving, source, "none"))
-    image = pictures.open_picture(source, max_pixels=serving.max_pixels)
-    mode: pictures.Mode = "none" if query.get("prepare") == "none" else "auto"
-    return await asyncio.get_running_loop().run_in_executor(
-        serving.decoders, lambda: pictures.inspect(image, serving.manifest.input, mode=mode)
-    )
-
-
-def tell(seen: Seen) -> dict[str, Any]:
-    """What was done to the picture."""
-    return {
-        "prepared": seen.prepared,
-        "turned": seen.turned,
-        "inverted": seen.inverted,
-        "box": seen.box,
-        "scale": seen.scale,
-        "shift": seen.shift,
-    }
+    return await road.inspect_one(serving, source, "none" if query.get("prepare") == "none" else "auto")
 
 
 def cover(pixels: NDArray[np.uint8], patch: int, stride: int, shade: int) -> NDArray[np.uint8]:

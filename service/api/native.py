@@ -1,10 +1,12 @@
 """Our own dialect: POST /predict. A picture in, named probabilities out."""
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from itertools import repeat
+from typing import Any, Literal, cast
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -13,14 +15,22 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import bodies, pictures, problems, tensors
+from service import bodies, pictures, problems, road, tensors
 from service.api.schemas import PREDICT_API
 from service.door import Answer, HotRoute
+from service.engines import Answers
 from service.errors import BadBody, BadQuery, ServiceError, UnsupportedMediaType
-from service.road import Source, ask, check_count, prepare, together
+from service.pictures import Seen
+from service.road import YIELD_EVERY, Source, ask, check_count, together
+from service.seen import show
+from service.serving import Serving
 from service.state import Shared
 
 router = APIRouter(tags=["predict"], route_class=HotRoute)
+
+
+NONE = Answers(np.empty((0, 0), np.float32))
+"""What is said of no picture."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,7 @@ class Query:
     label: str | None = None
     top: int = 3
     prepare: pictures.Mode = "auto"
+    include: Literal["", "seen"] = ""
 
 
 @router.post("/predict", **PREDICT_API)
@@ -45,12 +56,18 @@ async def predict(request: Request) -> Response:
     body = await bodies.read(request, shared.settings)
     started = time.perf_counter()
     sources = take_apart(body, request, shared.settings.max_pictures)
-    prepared = await prepare(serving, sources, query.prepare)
+    looked: list[Seen | ServiceError] = []
+    if query.include:
+        looked = await road.prepare(serving, sources, query.prepare, road.inspect_one)
+        prepared = [item.pixels if isinstance(item, Seen) else item for item in looked]
+    else:
+        prepared = await road.prepare(serving, sources, query.prepare, road.prepare_one)
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
     pixels = [item for item in prepared if not isinstance(item, ServiceError)]
     if len(prepared) == 1 and not pixels:
         raise cast(ServiceError, prepared[0])
-    rows = iter(await ask(request, serving, together(pixels)) if pixels else ())
+    answers = await ask(request, serving, together(pixels)) if pixels else NONE
+    rows = zip(answers.probabilities, serving.recognized(answers), strict=True)
     labels = serving.manifest.labels
     predictions = []
     for item in prepared:
@@ -58,7 +75,10 @@ async def predict(request: Request) -> Response:
             shared.metrics.rejected.labels(item.slug()).inc()
             predictions.append({"error": problems.describe(item)})
         else:
-            predictions.append(describe(next(rows), labels, query.top))
+            row, recognized = next(rows)
+            predictions.append(describe(row, labels, query.top, recognized))
+    if looked:
+        await show_seen(serving, looked, answers, predictions)
     return Answer({"model": serving.manifest.name, "version": serving.manifest.version, "predictions": predictions})
 
 
@@ -81,12 +101,16 @@ def parse_query(text: bytes) -> Query:
     prepare = given.get("prepare", "auto")
     if prepare not in ("auto", "none"):
         raise BadQuery("prepare is not understood", expected="auto or none", found=ascii(prepare)[:80])
+    include = given.get("include", "")
+    if "include" in given and include != "seen":
+        raise BadQuery("include is not understood", expected="seen", found=ascii(include)[:80])
     return Query(
         model=given.get("model"),
         version=number("version", given["version"]) if "version" in given else None,
         label=given.get("label"),
         top=number("top", given.get("top", "3")),
         prepare=cast(pictures.Mode, prepare),
+        include=cast(Literal["", "seen"], include),
     )
 
 
@@ -136,10 +160,24 @@ def from_json(value: Any, max_pictures: int) -> list[Source]:
     return sources
 
 
-def describe(row: NDArray[np.float32], labels: tuple[str, ...], top: int) -> dict[str, Any]:
-    """One prediction."""
+def describe(row: NDArray[np.float32], labels: tuple[str, ...], top: int, recognized: bool | None) -> dict[str, Any]:
+    """One prediction; `recognized` is left out where the version can not tell."""
     guesses = [
         {"class_id": index, "label": labels[index], "probability": row[index]}
         for index in np.argsort(-row, kind="stable")[:top].tolist()
     ]
-    return {**guesses[0], "top": guesses, "probabilities": row}
+    best = guesses[0] if recognized is None else {**guesses[0], "recognized": recognized}
+    return {**best, "top": guesses, "probabilities": row}
+
+
+async def show_seen(
+    serving: Serving, looked: list[Seen | ServiceError], answers: Answers, predictions: list[dict[str, Any]]
+) -> None:
+    """Add to each prediction what the network was given."""
+    scores = repeat(None) if answers.novelty is None else iter(answers.novelty.tolist())
+    for index, (seen, prediction) in enumerate(zip(looked, predictions, strict=True), start=1):
+        if isinstance(seen, Seen):
+            recognized = prediction.get("recognized")
+            prediction["seen"] = show(seen, serving.manifest.input, novelty=next(scores), recognized=recognized)
+        if index % YIELD_EVERY == 0:
+            await asyncio.sleep(0)

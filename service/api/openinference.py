@@ -8,10 +8,8 @@ import math
 import time
 from typing import Any
 
-import numpy as np
 import orjson
 from fastapi import APIRouter
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,8 +17,10 @@ from service import bodies, inference, pictures, road, tensors
 from service.access import authorise
 from service.api.dialects import InferRequest, InferResponse, asked_in_json, name_in_path
 from service.door import Answer, TerseRoute
+from service.engines import Answers
 from service.errors import BadBody, Overload
 from service.inference import Question, Tensor, Wanted
+from service.manifest import Manifest
 from service.serving import Serving
 from service.state import Shared
 
@@ -56,20 +56,19 @@ def read(body: bytes, header: str | None, serving: Serving) -> Question:
     """
     length = json_length(header, len(body))
     if not length and header is not None:
-        return Question(raw(body, serving.manifest.input.shape), Wanted(), "auto")
+        return Question(raw(body, serving.manifest.input.shape), [Wanted(serving.manifest.output)], "auto")
     asked = tensors.parse(memoryview(body)[:length])
     manifest = serving.manifest
     given = objects(asked, "inputs")
-    inference.check_names("input", [each.get("name") for each in given], manifest.input.name)
-    outputs = objects(asked, "outputs") if asked.get("outputs") else [{"name": manifest.output}]
-    inference.check_names("output", [each.get("name") for each in outputs], manifest.output)
+    inference.check_names("input", [each.get("name") for each in given], [manifest.input.name])
     parameters = parameters_of(asked)
+    binary = flag(parameters, "binary_data_output", default=False)
     name = asked.get("id", "")
     if not isinstance(name, str):
         raise BadBody("the id is no text", expected="text", found=ascii(name)[:40])
     return Question(
         tensor_of(given[0], memoryview(body)[length:]),
-        wanted_of(outputs[0], flag(parameters, "binary_data_output", default=False)),
+        wanted_of(asked, manifest, binary) if asked.get("outputs") else [Wanted(manifest.output, binary)],
         inference.mode_of(parameters.get("prepare", "auto")),
         name,
     )
@@ -145,35 +144,39 @@ def tensor_of(given: dict[str, Any], binary: memoryview) -> Tensor:
     return Tensor(str(given.get("datatype")), inference.sized(given.get("shape")), data)
 
 
-def wanted_of(output: dict[str, Any], binary: bool) -> Wanted:
-    """How the output is wanted."""
-    parameters = parameters_of(output)
-    classes = parameters.get("classification", 0)
-    if type(classes) is not int or classes < 0:
-        raise BadBody("classification is not a number", expected="a whole number from 1 on", found=ascii(classes)[:40])
-    return Wanted(flag(parameters, "binary_data", default=binary), classes)
+def wanted_of(asked: dict[str, Any], manifest: Manifest, binary: bool) -> list[Wanted]:
+    """The outputs that are asked for, and how."""
+    outputs = objects(asked, "outputs")
+    inference.check_outputs([each.get("name") for each in outputs], manifest)
+    wanted = []
+    for output in outputs:
+        parameters = parameters_of(output)
+        classes = parameters.get("classification", 0)
+        inference.check_classes(output["name"], classes, manifest)
+        wanted.append(Wanted(output["name"], flag(parameters, "binary_data", default=binary), classes))
+    return wanted
 
 
-def tell(serving: Serving, question: Question, rows: NDArray[np.float32]) -> Response:
+def tell(serving: Serving, question: Question, answers: Answers) -> Response:
     """The answer."""
-    manifest, wanted = serving.manifest, question.wanted
-    output: dict[str, Any] = {"name": manifest.output, "datatype": "FP32", "shape": rows.shape}
-    told: dict[str, Any] = {"model_name": manifest.name, "model_version": str(manifest.version), "outputs": [output]}
+    outputs: list[dict[str, Any]] = []
+    binaries: list[bytes] = []
+    for wanted in question.wanted:
+        output, values = inference.fill(serving, answers, wanted)
+        outputs.append(output)
+        if wanted.binary:
+            binaries.append(inference.pack_values(values))
+            output["parameters"] = {"binary_data_size": len(binaries[-1])}
+        else:
+            output["data"] = values
+    manifest = serving.manifest
+    told: dict[str, Any] = {"model_name": manifest.name, "model_version": str(manifest.version), "outputs": outputs}
     if question.id:
         told["id"] = question.id
-    if wanted.classes:
-        texts = inference.classify(rows, manifest.labels, wanted.classes)
-        output["datatype"], output["shape"] = "BYTES", (len(texts), len(texts[0]))
-        values: Any = [text for row in texts for text in row]
-    else:
-        values = rows.reshape(-1)
-    if not wanted.binary:
-        output["data"] = values
+    if not binaries:
         return Answer(told)
-    binary = inference.pack(map(str.encode, values)) if wanted.classes else rows.tobytes()
-    output["parameters"] = {"binary_data_size": len(binary)}
-    header = orjson.dumps(told)
-    return Response(header + binary, 200, {HEADER: str(len(header))}, "application/octet-stream")
+    header = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(b"".join([header, *binaries]), 200, {HEADER: str(len(header))}, "application/octet-stream")
 
 
 @router.get("/v2")

@@ -9,7 +9,16 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from service.api.schemas import History, HistoryEvent, Model, ModelDetails, Models, Problem, TrialState
+from service.api.schemas import (
+    History,
+    HistoryEvent,
+    Model,
+    ModelDetails,
+    Models,
+    NoveltyState,
+    Problem,
+    TrialState,
+)
 from service.metrics import CONTENT_TYPE
 from service.policy import Policy
 from service.registry import Registry, State
@@ -72,6 +81,7 @@ def show(registry: Registry, found: State) -> Model:
         return Model(name=name, version=version, state=state, reason=reason or None)
     serving = registry.get(name, version)
     manifest = serving.manifest
+    novelty = manifest.novelty
     return Model(
         name=name,
         version=version,
@@ -86,6 +96,7 @@ def show(registry: Registry, found: State) -> Model:
         },
         parameters=manifest.parameters,
         accuracy=dict(manifest.accuracy),
+        novelty=NoveltyState(threshold=novelty.threshold, flagged=dict(novelty.flagged)) if novelty else None,
         engine=serving.engine.name,
         precision=serving.engine.precision,
     )

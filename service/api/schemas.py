@@ -27,11 +27,51 @@ class Problem(BaseModel):
     fix: str | None = None
 
 
+class Done(BaseModel):
+    """What was done to a picture before the network got it.
+
+    A point (x, y) of the picture, after turning, lies at (x - box[0]) × scale + shift[0] and
+    (y - box[1]) × scale + shift[1] of what the network got.
+    """
+
+    prepared: bool = Field(description="Whether anything was done beyond decoding, greys and paper.")
+    turned: int = Field(description="The EXIF orientation that was undone; 1 is upright.")
+    inverted: bool = Field(description="Whether dark ink on light paper became light on black.")
+    box: list[float] | None = Field(description="Left, top, right, bottom of what was taken; null: nothing to see.")
+    scale: float = Field(description="Pixels of the input per pixel of the picture.")
+    shift: list[float] = Field(description="Where the box's left upper corner went, x and y.")
+
+
+class Shown(Done):
+    """What the network was given, with `include=seen`."""
+
+    picture: str = Field(description="The network's input: a PNG file in base64.", examples=["iVBORw0KGgo…"])
+    novelty: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="How unlike the training set it is. Absent where the version can not tell.",
+        examples=[0.02],
+    )
+    warning: str | None = Field(
+        None,
+        description="Why the answer may mean little. Absent where nothing is odd.",
+        examples=["it is blank: there is nothing to read"],
+    )
+
+
 class Prediction(Guess):
     """The answer to one picture."""
 
+    recognized: bool | None = Field(
+        None,
+        description="false: it is unlike the pictures that the network was trained on, and the guesses are only that."
+        " Absent where the version can not tell.",
+        examples=[True],
+    )
     top: list[Guess] = Field(description="The best guesses, best first.")
     probabilities: list[float] = Field(description="One for each class, in class order.")
+    seen: Shown | None = Field(None, description="With `include=seen`.")
 
 
 class Refusal(BaseModel):
@@ -48,6 +88,13 @@ class Predictions(BaseModel):
     predictions: list[Prediction | Refusal]
 
 
+class NoveltyState(BaseModel):
+    """How a version tells pictures that are unlike its training set."""
+
+    threshold: float = Field(description="A picture with a greater score is not recognized.", examples=[0.5])
+    flagged: dict[str, float] = Field(description="Share of such pictures, by part of the data set.")
+
+
 class Model(BaseModel):
     """One version of a model."""
 
@@ -59,6 +106,7 @@ class Model(BaseModel):
     input: dict[str, Any] | None = None
     parameters: int | None = None
     accuracy: dict[str, float] | None = None
+    novelty: NoveltyState | None = None
     engine: str | None = None
     precision: str | None = None
 
@@ -166,6 +214,12 @@ PARAMETERS = [
         "description": "`none` sends a picture file's pixels to the network as they are.",
         "schema": {"enum": ["auto", "none"], "default": "auto"},
     },
+    {
+        "name": "include",
+        "in": "query",
+        "description": "`seen` adds to each prediction what the network was given, and what was done for it.",
+        "schema": {"enum": ["seen"]},
+    },
 ]
 REFUSED = {
     "model": Problem,
@@ -209,20 +263,10 @@ PREDICT_API: dict[str, Any] = {
 }
 
 
-class SeenPicture(BaseModel):
-    """What the network was given, and what was done to the picture for it.
-
-    A point (x, y) of the picture, after turning, lies at (x - box[0]) × scale + shift[0] and
-    (y - box[1]) × scale + shift[1] of `pixels`.
-    """
+class SeenPicture(Done):
+    """What the network was given, and what was done to the picture for it."""
 
     pixels: list[Any] = Field(description="Rows of whole numbers, 0 to 255; 0 is black.")
-    prepared: bool = Field(description="Whether anything was done beyond decoding, greys and paper.")
-    turned: int = Field(description="The EXIF orientation that was undone; 1 is upright.")
-    inverted: bool = Field(description="Whether dark ink on light paper became light on black.")
-    box: list[float] | None = Field(description="Left, top, right, bottom of what was taken; null: nothing to see.")
-    scale: float = Field(description="Pixels of the input per pixel of the picture.")
-    shift: list[float] = Field(description="Where the box's left upper corner went, x and y.")
 
 
 class LayerValues(BaseModel):
@@ -311,7 +355,7 @@ def whole(name: str, description: str) -> dict[str, Any]:
 
 
 ONE_PICTURE = PREDICT_API["openapi_extra"]["requestBody"]
-SHARED_PARAMETERS = [each for each in PARAMETERS if each["name"] != "top"]
+SHARED_PARAMETERS = [each for each in PARAMETERS if each["name"] not in ("top", "include")]
 INSIDE_API: dict[str, Any] = {
     "response_model": None,
     "responses": {

@@ -183,7 +183,7 @@ async def ask(request: Request, serving: Serving, sources: list[Source], started
     road.check_count(len(sources), shared.settings.max_pictures)
     pixels = await road.prepare_all(serving, sources, "auto")
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
-    return await road.ask(request, serving, pixels)
+    return (await road.ask(request, serving, pixels)).probabilities
 
 
 @router.get("/v1/models")

@@ -1,12 +1,33 @@
 """What computes: one file for each engine behind one protocol."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.manifest import Manifest
+
+
+class Answers(NamedTuple):
+    """What a network says of pictures, in their order."""
+
+    probabilities: NDArray[np.float32]
+    """(n, classes); rows add up to 1."""
+    novelty: NDArray[np.float32] | None = None
+    """(n,): how unlike the training set each picture is, 0 (like it) to 1; None where the version can not tell."""
+
+    def part(self, start: int, end: int) -> "Answers":
+        """What is said of some of them."""
+        return Answers(self.probabilities[start:end], None if self.novelty is None else self.novelty[start:end])
+
+    @classmethod
+    def together(cls, parts: "list[Answers]") -> "Answers":
+        """What one network says of all of them."""
+        scores = [part.novelty for part in parts if part.novelty is not None]
+        return Answers(
+            np.concatenate([part.probabilities for part in parts]), np.concatenate(scores) if scores else None
+        )
 
 
 class Engine(Protocol):
@@ -17,14 +38,14 @@ class Engine(Protocol):
     precision: str
     """Arithmetic it computes in, such as `f32`."""
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of every class.
+    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+        """Probabilities of every class, and how unlike the training set each picture is, if the version can tell.
 
         Args:
             pixels: (n, height, width, channels), 0 to 255, n ≥ 1.
 
         Returns:
-            (n, classes); rows add up to 1. The caller's own: not overwritten by the next call.
+            The caller's own: not overwritten by the next call.
         """
 
 
@@ -41,7 +62,7 @@ def load(engine: str, folder: Path, manifest: Manifest, threads: int, precision:
         precision: `f32`, `bf16`, `int8`, or `auto`; f32 where the version or the processor has not what is asked for.
 
     Raises:
-        BadVersion: The files can not be loaded, or hold another signature than the manifest says.
+        BadVersion: The files can not be loaded, or hold other signatures than the manifest says.
     """
     if engine == "tensorflow":
         from service.engines.tensorflow import TensorFlowEngine

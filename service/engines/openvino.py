@@ -10,6 +10,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from service import novelty
+from service.engines import Answers
 from service.errors import BadVersion
 from service.manifest import Manifest
 
@@ -45,6 +47,9 @@ class OpenVINOEngine:
         try:
             network = core.read_model(folder / own)
             check(network, manifest)
+            self.scores = manifest.novelty is not None
+            if self.scores:
+                network = novelty.join(network, novelty.read(core, folder, manifest))
             with ThreadPoolExecutor(1, initializer=stand_back if threads == 1 else None) as compiler:
                 self.fixed = [self.compile(core, network, size, compiler) for size in self.sizes]
                 self.any = None if self.sizes else self.compile(core, network, -1, compiler)
@@ -71,19 +76,23 @@ class OpenVINOEngine:
         }
         return compiler.submit(core.compile_model, network, "CPU", options).result().create_infer_request()
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
         if self.any is not None:
-            return np.array(self.any.infer([pixels])[0])
-        answers = np.empty((len(pixels), self.classes), np.float32)
+            found = self.any.infer([pixels])
+            return Answers(np.array(found[0]), np.array(found[1][:, 0]) if self.scores else None)
+        probabilities = np.empty((len(pixels), self.classes), np.float32)
+        scores = np.empty((len(pixels), 1), np.float32) if self.scores else None
         start = 0
         for size, request in zip(self.sizes, self.fixed, strict=True):
             while len(pixels) - start >= size:
                 # Copied: OpenVINO shares only arrays that it could write to, and 784 bytes are nothing.
                 request.get_input_tensor().data[:] = pixels[start : start + size]
                 request.infer()
-                answers[start : start + size] = request.get_output_tensor().data
+                probabilities[start : start + size] = request.get_output_tensor(0).data
+                if scores is not None:
+                    scores[start : start + size] = request.get_output_tensor(1).data
                 start += size
-        return answers
+        return Answers(probabilities, None if scores is None else scores[:, 0])
 
 
 def stand_back() -> None:

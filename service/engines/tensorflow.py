@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import openvino
 import tensorflow
 from numpy.typing import NDArray
 
+from service import novelty
+from service.engines import Answers
 from service.errors import BadVersion
 from service.manifest import Manifest
 
@@ -30,6 +33,7 @@ class TensorFlowEngine:
         self.input = manifest.input.name
         self.output = manifest.output
         self.check(manifest)
+        self.novelty = compile_novelty(folder, manifest, threads) if manifest.novelty is not None else None
 
     def check(self, manifest: Manifest) -> None:
         """Compare the network's signature with the manifest's.
@@ -53,9 +57,24 @@ class TensorFlowEngine:
                 found=" → ".join(found),
             )
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
         answer = self.signature(**{self.input: tensorflow.constant(pixels)})[self.output]
-        return np.asarray(answer.numpy(), np.float32)
+        scores = None if self.novelty is None else np.array(self.novelty.infer([pixels])[0][:, 0])
+        return Answers(np.asarray(answer.numpy(), np.float32), scores)
+
+
+def compile_novelty(folder: Path, manifest: Manifest, threads: int) -> openvino.InferRequest:
+    """The network that tells novelty, which is OpenVINO's under any engine.
+
+    Raises:
+        BadVersion: It can not be loaded.
+    """
+    core = openvino.Core()
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+    try:
+        return core.compile_model(novelty.read(core, folder, manifest), "CPU", options).create_infer_request()
+    except RuntimeError as error:
+        raise BadVersion("the novelty network can not be loaded", expected="a network of OpenVINO's") from error
 
 
 def limit_threads(threads: int) -> None:

@@ -37,7 +37,8 @@ def expected(pictures: NDArray[np.uint8], client: TestClient) -> NDArray[np.floa
     """The serving network's answers to the arrays."""
     (serving,) = [each for each in client.get("/models").json()["models"] if each["state"] == "serving"]
     folder = ROOT / "models" / "mnist" / str(serving["version"])
-    return engines.load("openvino", folder, Manifest.read(folder), 1, serving["precision"]).predict(pictures)
+    engine = engines.load("openvino", folder, Manifest.read(folder), 1, serving["precision"])
+    return engine.predict(pictures).probabilities
 
 
 def test_the_recorded_accuracy_is_the_measured_one(

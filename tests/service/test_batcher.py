@@ -10,10 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.batcher import Batcher
-from service.engines import Engine
+from service.engines import Answers, Engine
 from service.errors import DeadlineExceeded, Draining, EngineError, QueueFull
 from service.metrics import BatchMetrics, Metrics
-from tests.fakes import Failing, Gated, Reader, answer_to, picture
+from tests.fakes import Failing, Gated, Reader, Wary, answer_to, picture
 
 INLINE = pytest.mark.parametrize("inline", [True, False], ids=["inline", "thread"])
 
@@ -37,7 +37,7 @@ def test_a_thousand_pictures_by_64_callers_are_never_mixed_up(inline: bool) -> N
 
             async def caller(numbers: range) -> None:
                 for number in numbers:
-                    rows = await made.predict(picture(number)[None])
+                    rows, _ = await made.predict(picture(number)[None])
                     np.testing.assert_array_equal(rows, answer_to(number)[None])
 
             await asyncio.gather(*(caller(range(start, 1000, 64)) for start in range(64)))
@@ -50,9 +50,21 @@ def test_a_call_larger_than_the_largest_batch_is_split_and_put_together_in_order
     async def test() -> None:
         engine = Reader()
         async with batcher(engine, inline=inline, max_batch=8) as made:
-            rows = await made.predict(np.stack([picture(number) for number in range(30)]))
+            rows, _ = await made.predict(np.stack([picture(number) for number in range(30)]))
             np.testing.assert_array_equal(rows, np.stack([answer_to(number) for number in range(30)]))
             assert engine.batches == [8, 8, 8, 6]
+
+    run(test)
+
+
+@INLINE
+def test_scores_go_to_whose_pictures_they_are_of(inline: bool) -> None:
+    async def test() -> None:
+        async with batcher(Wary(), inline=inline, max_batch=8) as made:
+            asked = [np.stack([picture(number) for number in numbers]) for numbers in ((1, 2), range(40), (3,))]
+            for answers, pixels in zip(await asyncio.gather(*map(made.predict, asked)), asked, strict=True):
+                assert answers.novelty is not None
+                np.testing.assert_allclose(answers.novelty, pixels[:, 0, 1, 0] / 1000)
 
     run(test)
 
@@ -96,7 +108,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
             assert "4 waiting" in refusal.value.found
             engine.go.set()
             await first
-            assert len(await waiting) == 4
+            assert len((await waiting).probabilities) == 4
 
     run(test)
 
@@ -110,7 +122,7 @@ def test_a_caller_who_has_left_is_not_computed_and_harms_nobody() -> None:
             leaving, staying = made.submit(picture(2)[None]), made.submit(picture(3)[None])
             leaving.cancel()
             engine.go.set()
-            np.testing.assert_array_equal((await staying)[0], answer_to(3))
+            np.testing.assert_array_equal((await staying).probabilities[0], answer_to(3))
             await first
             assert engine.batches == [1, 1]
 
@@ -125,7 +137,7 @@ def test_a_caller_whose_batch_is_being_computed_may_leave() -> None:
             await asyncio.to_thread(engine.started.wait, 30)
             leaving.cancel()
             engine.go.set()
-            np.testing.assert_array_equal((await made.predict(picture(2)[None]))[0], answer_to(2))
+            np.testing.assert_array_equal((await made.predict(picture(2)[None])).probabilities[0], answer_to(2))
 
     run(test)
 
@@ -164,7 +176,7 @@ def test_a_failing_batch_fails_its_own_callers_and_the_next_one_is_answered(
             )
             assert all(isinstance(outcome, EngineError) for outcome in outcomes)
             assert "secret" not in str(outcomes[0])
-            np.testing.assert_array_equal((await made.predict(picture(2)[None]))[0], answer_to(2))
+            np.testing.assert_array_equal((await made.predict(picture(2)[None])).probabilities[0], answer_to(2))
 
     run(test)
     assert "a secret of the network" in caplog.text
@@ -174,7 +186,7 @@ def test_a_failing_batch_fails_its_own_callers_and_the_next_one_is_answered(
 def test_answers_that_do_not_fit_the_questions_are_an_error(answers: Any) -> None:
     class Odd(Reader):
         def predict(self, pixels: Any) -> Any:
-            return answers
+            return Answers(answers)
 
     async def test() -> None:
         async with batcher(Odd()) as made:
@@ -191,7 +203,7 @@ def test_closing_finishes_what_is_queued_takes_nothing_new_and_may_happen_twice(
             waiting = made.submit(np.stack([picture(number) for number in range(5)]))
             await asyncio.gather(made.close(), made.close())
             assert waiting.done()
-            assert len(waiting.result()) == 5
+            assert len(waiting.result().probabilities) == 5
             with pytest.raises(Draining):
                 made.submit(picture(1)[None])
 

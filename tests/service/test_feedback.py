@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
 from service import feedback
+from service.engines import Answers
 from service.feedback import Call, Claim, Feedback, folder_of
 from service.metrics import Metrics
 from service.settings import Settings
@@ -26,10 +27,10 @@ from tests.service.test_admin import BEARER, TOKEN
 class Unsure(Reader):
     """Unsure of every picture but those of a three, such as the golden one."""
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answers = super().predict(pixels)
+    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+        answers, _ = super().predict(pixels)
         answers[answers.argmax(axis=1) != 3] *= 0.6
-        return answers
+        return Answers(answers)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.board import Board
+from service.engines import Answers
 from service.errors import DeadlineExceeded, ServiceError, UnknownModel, UnknownVersion
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
@@ -26,14 +27,14 @@ class Wrong(Reader):
     """Answers every golden input wrongly."""
 
     def predict(self, pixels: Any) -> Any:
-        return np.roll(super().predict(pixels), 1, axis=1)
+        return Answers(np.roll(super().predict(pixels).probabilities, 1, axis=1))
 
 
 class Eleven(Reader):
     """Eleven classes where the manifest has ten."""
 
     def predict(self, pixels: Any) -> Any:
-        return np.zeros((len(pixels), 11), np.float32)
+        return Answers(np.zeros((len(pixels), 11), np.float32))
 
 
 @asynccontextmanager
@@ -122,7 +123,7 @@ def test_many_models_serve_and_each_has_its_own_queue(store: Store) -> None:
         waiting = [asyncio.ensure_future(flooded.predict(picture(1)[None])) for _ in range(30)]
         await asyncio.sleep(0)
         assert flooded.batcher.depth == 30
-        assert (await other.predict(picture(7)[None]) == answer_to(7)).all()
+        assert ((await other.predict(picture(7)[None])).probabilities == answer_to(7)).all()
         slow.go.set()
         await asyncio.gather(*waiting)
 
@@ -347,7 +348,7 @@ def test_a_request_that_has_its_version_gets_that_versions_answer(store: Store) 
         assert seeing_off is not None
         assert not seeing_off.done()
         assert held[0].manifest.version == 1
-        assert (await held[0].predict(picture(5)[None]) == answer_to(5)).all()
+        assert ((await held[0].predict(picture(5)[None])).probabilities == answer_to(5)).all()
         held.clear()
         await seeing_off
         value = lifecycle.metrics.registry.get_sample_value
@@ -379,7 +380,8 @@ def test_a_failing_version_fails_alone(store: Store) -> None:
     async def body(lifecycle: Lifecycle) -> None:
         with pytest.raises(ServiceError):
             await lifecycle.registry.get(None, 2).predict(picture(666)[None])
-        assert (await lifecycle.registry.get(None, 1).predict(picture(666)[None]) == answer_to(666)).all()
+        answers = await lifecycle.registry.get(None, 1).predict(picture(666)[None])
+        assert (answers.probabilities == answer_to(666)).all()
         value = lifecycle.metrics.registry.get_sample_value
         assert value("convolve_batch_failures_total", {"model": "mnist", "version": "2"}) == 1
 

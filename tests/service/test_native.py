@@ -311,7 +311,7 @@ def test_no_answer_differs_from_the_engine_asked_directly(exact: TestClient) -> 
     manifest = Manifest.read(folder)
     random = np.random.default_rng(3)
     pixels = random.integers(0, 256, (50, 28, 28, 1), dtype=np.uint8)
-    expected = engines.load("openvino", folder, manifest, 1).predict(pixels)
+    expected = engines.load("openvino", folder, manifest, 1).predict(pixels).probabilities
     response = exact.post("/predict", json={"images": pixels.tolist()})
     found = np.array([each["probabilities"] for each in response.json()["predictions"]])
     np.testing.assert_allclose(found, expected, atol=1e-6)

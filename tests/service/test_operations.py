@@ -137,7 +137,9 @@ def test_the_openapi_document_describes_predict(client: TestClient) -> None:
     document: Any = client.get("/openapi.json").json()
     predict = document["paths"]["/predict"]["post"]
     assert {"image/*", "multipart/form-data", "application/json"} <= predict["requestBody"]["content"].keys()
-    assert {parameter["name"] for parameter in predict["parameters"]} == {"model", "version", "label", "top", "prepare"}
+    parameters = {parameter["name"]: parameter["schema"] for parameter in predict["parameters"]}
+    assert parameters.keys() == {"model", "version", "label", "top", "prepare", "include"}
+    assert parameters["include"] == {"enum": ["seen"]}
     assert {"200", "400", "404", "413", "415", "503", "504"} <= predict["responses"].keys()
 
 

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.control import Control
+from service.engines import Answers
 from service.errors import EngineError, NothingBefore
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
@@ -21,17 +22,17 @@ from tests.service.test_lifecycle import running, serving
 class Muddled(Reader):
     """Right on the golden input, which is a 3, and wrong about everything else."""
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answers = super().predict(pixels)
+    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+        answers, _ = super().predict(pixels)
         wrong = answers.argmax(axis=1) != 3
         answers[wrong] = np.roll(answers[wrong], 1, axis=1)
-        return answers
+        return Answers(answers)
 
 
 class Brittle(Reader):
     """Right on the golden input, and fails on everything else once it has been warmed up."""
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
         if pixels.any() and pixels[0, 0, 1, 0] != 3:
             raise RuntimeError("no")
         return super().predict(pixels)

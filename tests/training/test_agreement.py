@@ -40,12 +40,12 @@ def expected(pictures: Pixels) -> np.ndarray:
 def test_engine_agrees_with_keras(name: str, manifest: Manifest, pictures: Pixels, expected: np.ndarray) -> None:
     engine = engines.load(name, FOLDER, manifest, threads=1)
     assert len(pictures) == 1_000
-    assert np.abs(engine.predict(pictures) - expected).max() <= 1e-5
+    assert np.abs(engine.predict(pictures).probabilities - expected).max() <= 1e-5
 
 
 def test_golden_answers_are_reproduced(manifest: Manifest) -> None:
     pictures = np.stack([np.frombuffer(one.pixels, np.uint8).reshape(28, 28, 1) for one in manifest.golden])
-    found = engines.load("openvino", FOLDER, manifest, threads=1).predict(pictures)
+    found = engines.load("openvino", FOLDER, manifest, threads=1).predict(pictures).probabilities
     np.testing.assert_allclose(found, [one.probabilities for one in manifest.golden], atol=1e-5)
     assert found.argmax(axis=1).tolist() == list(range(10))
 
@@ -53,6 +53,6 @@ def test_golden_answers_are_reproduced(manifest: Manifest) -> None:
 @pytest.mark.mnist
 def test_recorded_accuracy_is_the_measured_one(manifest: Manifest, mnist_folder: Path) -> None:
     test = load_mnist(mnist_folder).test
-    answers = engines.load("openvino", FOLDER, manifest, threads=2).predict(test.pictures).argmax(axis=1)
+    answers = engines.load("openvino", FOLDER, manifest, threads=2).predict(test.pictures).probabilities.argmax(axis=1)
     assert (answers == test.labels).mean() == manifest.accuracy["test"]
     assert manifest.accuracy["test"] >= 0.9940

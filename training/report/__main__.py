@@ -85,8 +85,9 @@ def measure_again(folder: Path, manifest: Manifest, data: Dataset) -> dict[str, 
     report = read_report(folder)
     error = report.get("calibration", {}).get("error", 0.0)
     temperature = Temperature(manifest.training.get("temperature", 1.0), error)
+    parts = {"validation": validation, "test": data.test}
     figures = measure_figures(
-        engine.predict, {"validation": validation, "test": data.test}, manifest.labels, temperature
+        lambda pictures: engine.predict(pictures).probabilities, parts, manifest.labels, temperature
     )
     report |= asdict(figures)
     report["before"] = compare(report, manifest, find_before(folder.resolve().parent, manifest.version))
