@@ -52,7 +52,7 @@ const live = new Latest(async () => {
   const number = drawingNumber;
   const picture = await pad.picture();
   const late = () => pad.empty || (number !== drawingNumber && !pad.stroke);
-  const found = await api.predict(picture);
+  const found = await api.predict(picture, { include: "seen" });
   if (late()) return;
   answer = found;
   bars.show(labels ?? labelsOf(found), found.probabilities, before);
@@ -60,9 +60,7 @@ const live = new Latest(async () => {
   const settled = number === drawingNumber && !pad.stroke;
   if (settled && network) return void deep.ask(); // which brings what the network sees, too
   if (settled) tell();
-  if (!network) return;
-  const { arrays, facts } = await api.inside(picture, { layers: "none" });
-  if (!late()) seen.show(arrays["seen.pixels"], facts.seen);
+  await seen.showFile(found.seen, late);
 }, refuse, LIVE_GAP_MS);
 
 const deep = new Latest(async () => {
@@ -73,7 +71,7 @@ const deep = new Latest(async () => {
   if (number !== drawingNumber) return;
   network.values = arrays;
   network.probabilities = facts.probabilities;
-  seen.show(arrays["seen.pixels"], facts.seen);
+  seen.show(arrays["seen.pixels"], { ...facts.seen, warning: answer.seen.warning });
   lab.setDrawing(arrays["seen.pixels"]);
   await renderNow();
   tell(); // only now: whatever is shown belongs to this answer
@@ -105,16 +103,18 @@ function forget() {
 }
 
 function showBest() {
-  byId("best").textContent = answer.label;
-  byId("best-share").textContent = percent(answer.probability);
+  const known = answer.recognized !== false;
+  byId("best").textContent = known ? answer.label : "?";
+  byId("best-share").textContent = known ? percent(answer.probability) : `perhaps ${answer.label}`;
 }
 
 /** Say the answer once a stroke has ended: not each of its movements. */
 function tell() {
   if (!answer) return;
   const [first, second] = answer.top;
+  const stranger = answer.recognized === false ? "This is nothing that I know. If it has to be something: " : "";
   const doubt = first.probability < 0.6 ? ` Not sure: ${first.label} or ${second.label}.` : "";
-  byId("prediction").textContent = `${first.label}, ${percent(first.probability)}.${doubt} Then ${second.label}, ${percent(second.probability)}.`;
+  byId("prediction").textContent = `${stranger}${first.label}, ${percent(first.probability)}.${doubt} Then ${second.label}, ${percent(second.probability)}.`;
 }
 
 function refuse(error) {

@@ -8,12 +8,23 @@ export class Seen {
     this.words = words;
   }
 
-  /** `pixels`: {shape, data}; `facts`: what was done; `picture`: its kind. */
+  /** `pixels`: {shape, data}; `facts`: what was done. */
   show(pixels, facts) {
     this.pixels = pixels;
     this.facts = facts;
     this.light(null);
     this.words.textContent = pixels ? describe(facts) : "";
+  }
+
+  /** The same, from what came with an answer: `picture` is a PNG file in base64. */
+  async showFile({ picture, ...facts }, late) {
+    const bytes = Uint8Array.from(atob(picture), (sign) => sign.charCodeAt(0));
+    const image = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+    if (late()) return;
+    const context = this.canvas.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(image, 0, 0, this.canvas.width, this.canvas.height);
+    this.words.textContent = describe(facts);
   }
 
   /** Light up a region of the 28 × 28. */
@@ -34,14 +45,15 @@ export class Seen {
   }
 }
 
-function describe({ prepared, turned, inverted, box, scale }) {
-  if (!prepared) return "Taken as it is: it already looks like the pictures that the network was trained on.";
+function describe({ prepared, turned, inverted, box, scale, warning }) {
+  const careful = warning ? ` Careful: ${warning}.` : "";
+  if (!prepared) return `Taken as it is${warning ? "" : ": it already looks like the pictures that the network was trained on"}.${careful}`;
   if (!box) return "There is nothing to see, so the network gets black.";
   const [left, top, right, bottom] = box.map(Math.round);
   return [
     turned !== 1 && "Turned upright.",
     inverted && "Dark ink became light on black.",
     `Cropped to ${right - left} × ${bottom - top} pixels, scaled by ${scale.toPrecision(2)},`,
-    "and moved so that the centre of its mass lies in the middle.",
+    `and moved so that the centre of its mass lies in the middle.${careful}`,
   ].filter(Boolean).join(" ");
 }

@@ -4,9 +4,11 @@ import json
 import shutil
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
-from tests.web.conftest import ROOT, SEVEN, THREE, Open, draw, example, expect_text, running, show
+from tests.fakes import tell_novelty
+from tests.web.conftest import ONE, ROOT, SEVEN, THREE, Open, draw, example, expect_text, running, show
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,30 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(tmp_path_factory.mktemp("closed"), "--inside", "false") as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def wary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Its version takes nothing for a digit but what has hardly any ink."""
+    folder = tmp_path_factory.mktemp("wary")
+    shutil.copytree(ROOT / "models" / "mnist" / "1", folder / "models" / "mnist" / "1")
+    tell_novelty(folder / "models" / "mnist" / "1", 0.07)
+    with running(folder, "--models", str(folder / "models")) as address:
+        yield address
+
+
+def test_what_the_network_does_not_know_it_says_kindly(open_page: Open, wary: str) -> None:
+    page = open_page(at=wary)
+    page.get_by_role("button", name="Clear").click()
+    draw(page, ONE)
+    expect_text(page, "Prediction", "1, ")
+    assert "nothing that I know" not in page.get_by_role("status", name="Prediction").inner_text()
+    page.get_by_role("button", name="Clear").click()
+    draw(page, THREE)
+    expect_text(page, "Prediction", "This is nothing that I know. If it has to be something: 3, ")
+    expect_text(page, "Preparation", "Careful: it is unlike the pictures that the network was trained on.")
+    assert page.locator("#best").inner_text() == "?"
+    assert page.locator("#best-share").inner_text() == "perhaps 3"
 
 
 def test_two_versions_on_one_drawing(open_page: Open, two: str) -> None:
@@ -62,6 +88,11 @@ def test_where_nobody_may_look_inside_it_still_answers_and_says_so(open_page: Op
         expect_text(page, "Prediction", "Nothing is drawn yet")
         draw(page, points)
         expect_text(page, "Prediction", f"{label}, ")
+        expect_text(page, "Preparation", "Cropped to")
+    shown = page.get_by_role("img", name="What the network sees", exact=True).evaluate(
+        "canvas => [...canvas.getContext('2d').getImageData(0, 0, 280, 280).data]"
+    )
+    assert 0.05 < np.array(shown).reshape(280, 280, 4)[..., 0].mean() / 255 < 0.3
     for name in ("Look inside", "Why", "Compare"):
         assert page.get_by_role("link", name=name).count() == 0
     for name in ("Look inside", "Why this answer?", "Compare", "Parameters, counted"):
