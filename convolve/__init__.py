@@ -1,6 +1,6 @@
 """Ask a Convolve server: `Client`, `AsyncClient`, and the command line `convolve`. Needs nothing of the server."""
 
-from convolve.answers import Details, Event, Guess, Model, Prediction, Trial
+from convolve.answers import Details, Event, Guess, Model, Prediction, Seen, Trial
 from convolve.client import AsyncClient, Client
 from convolve.errors import BadAnswer, ConvolveError, Problem, Unreachable, Unreadable
 from convolve.patience import Patience
@@ -17,6 +17,7 @@ __all__ = [
     "Patience",
     "Prediction",
     "Problem",
+    "Seen",
     "Trial",
     "Unreachable",
     "Unreadable",

@@ -1,6 +1,7 @@
 """What the server answers, as values: JSON → frozen dataclasses. Fields that we do not know are passed over."""
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,46 @@ class Guess:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What the network was given, and what was done to the picture for it.
+
+    A point (x, y) of the picture, after turning, lies at (x - box[0]) × scale + shift[0] and
+    (y - box[1]) × scale + shift[1] of what the network was given.
+    """
+
+    picture: bytes
+    """The network's input as a PNG file."""
+    prepared: bool
+    """Whether anything was done beyond decoding, greys and paper."""
+    turned: int
+    """The EXIF orientation that was undone, 1 to 8; 1 is upright."""
+    inverted: bool
+    """Dark ink on light paper became light on black."""
+    box: tuple[float, ...] | None
+    """Left, top, right and bottom of what was taken; None where there was nothing to see."""
+    scale: float
+    shift: tuple[float, ...]
+    novelty: float | None = None
+    """How unlike the training set it is, 0 to 1; None where the version can not tell."""
+    warning: str = ""
+    """Why the answer may mean little."""
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> "Seen":
+        return Seen(
+            picture=b64decode(value["picture"]),
+            prepared=bool(value["prepared"]),
+            turned=int(value["turned"]),
+            inverted=bool(value["inverted"]),
+            box=None if value["box"] is None else tuple(map(float, value["box"])),
+            scale=float(value["scale"]),
+            shift=tuple(map(float, value["shift"])),
+            novelty=value.get("novelty"),
+            warning=str(value.get("warning") or ""),
+        )
+
+
+@dataclass(frozen=True)
 class Prediction(Guess):
     """The answer to one picture."""
 
@@ -48,6 +89,10 @@ class Prediction(Guess):
     """What the server calls the request that this came with; feedback refers to it."""
     picture: int
     """Its place among that request's pictures which were answered, from 0 on."""
+    recognized: bool | None = None
+    """False: unlike what the network was trained on, and the guesses mean little. None: the version can not tell."""
+    seen: Seen | None = None
+    """What the network was given, if `include="seen"` asks for it."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +195,8 @@ def prediction(value: Mapping[str, Any], model: str, version: int, request_id: s
         version=version,
         request_id=request_id,
         picture=picture,
+        recognized=value.get("recognized"),
+        seen=Seen.of(value["seen"]) if "seen" in value else None,
     )
 
 

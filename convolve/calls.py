@@ -35,6 +35,8 @@ class Options(TypedDict, total=False):
     """How many of the best guesses come back; 3."""
     prepare: Literal["auto", "none"]
     """`none` sends the pixels of files to the network as they are."""
+    include: Literal["seen"]
+    """`seen` brings along what the network was given."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,7 +106,8 @@ class Client:
             picture: A path, the bytes of a picture file, a binary file object; or pixels: an array, or nested
                 sequences of whole numbers from 0 to 255, which go to the network as they are.
             request_id: Named in logs on both sides; made up if not given.
-            options: `model`, `version` or `label`, `top` (how many of the best guesses), `prepare` ("auto" or "none").
+            options: `model`, `version` or `label`, `top` (how many of the best guesses), `prepare` ("auto" or "none"),
+                `include` ("seen": what the network was given).
 
         Raises:
             Unreadable: There is nothing to send.

@@ -25,6 +25,8 @@ T = TypeVar("T")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
 """What is taken for a picture in a folder; a file that is named may be called anything."""
 STDIN = "-"
+FOUND = "file", "label", "probability", "recognized", "top", "warning", "error"
+"""Columns of a table of predictions."""
 Command = Callable[[Client, argparse.Namespace, Output], int]
 
 
@@ -102,13 +104,14 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(command=command, columns=columns)
         return one
 
-    one = add("predict", "what pictures show", predict, "file", "label", "probability", "top", "error")
+    one = add("predict", "what pictures show", predict, *FOUND)
     one.add_argument("files", nargs="+", metavar="FILE", help="picture files, folders, patterns; - reads stdin")
     one.add_argument("--model", help="default: the server's")
     one.add_argument("--version", type=counting, help="default: the one that answers")
     one.add_argument("--label", help="the version that is called so, stable for one")
     one.add_argument("--top", type=counting, help="how many of the best guesses; default: 3")
     one.add_argument("--prepare", choices=["auto", "none"], help="none sends the pixels of files as they are")
+    one.add_argument("--seen", metavar="FOLDER", type=Path, help="write there what the network was given, as PNG files")
 
     columns = "name", "version", "state", "accuracy", "engine", "precision", "reason"
     add("models", "what the server has", models, *columns)
@@ -137,13 +140,15 @@ def predict(client: Client, flags: argparse.Namespace, output: Output) -> int:
     if not names:
         say("there are no pictures in that folder")
         return 1
+    flags.include = "seen" if flags.seen else None
     asked = {name: getattr(flags, name) for name in Options.__optional_keys__}
     options: Any = {name: value for name, value in asked.items() if value is not None}
     answers = client.predict_many(map(picture, names), **options)
     failed = 0
-    for name, answer in progress(zip(names, answers, strict=True), len(names), flags):
+    for place, (name, answer) in enumerate(progress(zip(names, answers, strict=True), len(names), flags), start=1):
         failed += isinstance(answer, ConvolveError)
-        output.add(row(name, answer))
+        seen = write_seen(flags.seen / f"{place:04}-{Path(name).stem}.png", answer) if flags.seen else None
+        output.add(row(name, answer, seen))
     if failed:
         say(f"{failed:,} of {len(names):,} pictures failed")
     return int(failed > 0)
@@ -167,20 +172,37 @@ def picture(name: str) -> Picture:
     return sys.stdin.buffer if name == STDIN else Path(name)
 
 
-def row(name: str, answer: Prediction | ConvolveError) -> Row:
+def write_seen(path: Path, answer: Prediction | ConvolveError) -> Path | None:
+    """Write what the network was given; a picture that failed has nothing."""
+    if isinstance(answer, ConvolveError) or answer.seen is None:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(answer.seen.picture)
+    return path
+
+
+def row(name: str, answer: Prediction | ConvolveError, seen: Path | None) -> Row:
     good = answer if isinstance(answer, Prediction) else None
     return {
-        "file": os.fsencode(name).decode("utf-8", "replace"),
+        "file": text_of(name),
         "label": good and good.label,
         "probability": good and good.probability,
+        "recognized": good and good.recognized,
         "class_id": good and good.class_id,
         "top": good and good.top,
         "model": good and good.model,
         "version": good and good.version,
         "request_id": answer.request_id,
         "picture": good and good.picture,
+        "seen": seen and text_of(seen),
+        "warning": (good and good.seen and good.seen.warning) or None,
         "error": None if good else str(answer),
     }
+
+
+def text_of(path: str | Path) -> str:
+    """A path that can be written as UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def progress(answers: Iterable[T], total: int, flags: argparse.Namespace) -> Iterable[T]:

@@ -104,6 +104,8 @@ def flat(value: Any) -> Any:
 
 def short(value: Any) -> str:
     """What a person reads in a cell."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4f}"
     if isinstance(value, Guess):

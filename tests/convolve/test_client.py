@@ -14,7 +14,7 @@ from convolve import BadAnswer, Client, ConvolveError, Guess, Prediction, Proble
 from service.batcher import Batcher
 from service.errors import QueueFull
 from tests.convolve.conftest import Connect, Script, Through
-from tests.fakes import Failing, Reader, picture
+from tests.fakes import Failing, Reader, Store, Wary, picture, tell_novelty
 from tests.service.conftest import EXAMPLES, Start
 from tests.service.test_server import serving
 
@@ -58,6 +58,28 @@ class TestPredict:
     def test_pixels_come_in_many_forms(self, connect: Connect, start: Start, form: Any) -> None:
         ask = connect(Through(start(Reader())))
         assert ask.predict(form(picture(255))).class_id == 5
+
+    def test_what_the_network_was_given_comes_along_where_asked_for(self, ask: Any) -> None:
+        assert ask.predict(SEVEN).seen is None
+        answer = ask.predict(EXAMPLES / "photo.jpg", include="seen")
+        assert answer.seen.picture.startswith(b"\x89PNG")
+        assert answer.seen.inverted
+        assert answer.seen.warning == ""
+        assert hash(answer)
+        assert "blank" in ask.predict([[0] * 28] * 28, include="seen").seen.warning
+
+    def test_an_answer_says_whether_the_picture_is_recognized(
+        self, ask: Any, connect: Connect, store: Store, start: Start
+    ) -> None:
+        assert ask.predict(SEVEN).recognized is None  # a version that can not tell
+        tell_novelty(store.add(1), 0.5)
+        store.engines["mnist/1"] = Wary()
+        wary = connect(Through(start(models=store.root)))
+        answers = wary.predict_many([picture(5).tolist(), picture(600).tolist()], include="seen")
+        assert [(answer.recognized, round(answer.seen.novelty, 3)) for answer in answers] == [
+            (True, 0.005),
+            (False, 0.6),
+        ]
 
     def test_options_reach_the_server(self, ask: Any, through: Through) -> None:
         answer = ask.predict(SEVEN, model="mnist", version=1, top=1, prepare="auto")

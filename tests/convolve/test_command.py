@@ -13,11 +13,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from convolve import Client, command
 from tests.convolve.conftest import Script, Through
-from tests.service.conftest import EXAMPLES
+from tests.fakes import Store, Wary, tell_novelty
+from tests.service.conftest import EXAMPLES, Start
 
 SEVEN = EXAMPLES / "seven.png"
 
@@ -102,6 +104,31 @@ class TestPredict:
         status, out, _ = run("predict", SEVEN, "--format", "json", "--output", tmp_path / "out.json")
         assert (status, out) == (0, "")
         assert json.loads((tmp_path / "out.json").read_text())[0]["label"] == "7"
+
+    def test_what_the_network_was_given_is_written_beside(self, run: Run, tmp_path: Path) -> None:
+        text = tmp_path / "text.png"
+        text.write_text("hello")
+        folder = tmp_path / "new" / "seen"
+        _, out, _ = run("predict", SEVEN, text, EXAMPLES / "photo.jpg", "--seen", folder, "--format", "json")
+        rows = json.loads(out)
+        assert [row["seen"] and Path(row["seen"]).name for row in rows] == ["0001-seven.png", None, "0003-photo.png"]
+        assert {Image.open(io.BytesIO(path.read_bytes())).size for path in folder.iterdir()} == {(28, 28)}
+
+    def test_a_warning_has_its_column_where_there_is_one(self, run: Run, tmp_path: Path) -> None:
+        blank = tmp_path / "blank.png"
+        Image.new("L", (28, 28)).save(blank)
+        _, out, _ = run("predict", SEVEN, blank, "--seen", tmp_path / "seen")
+        assert "it is blank" in out.splitlines()[2]
+
+    def test_pictures_that_are_not_recognized_are_told(
+        self, transport: Any, run: Run, store: Store, start: Start
+    ) -> None:
+        tell_novelty(store.add(1), 0.5)
+        store.engines["mnist/1"] = Wary()
+        transport.service = start(models=store.root)
+        _, out, _ = run("predict", SEVEN)
+        assert "recognized" in out.splitlines()[0]
+        assert out.splitlines()[1].split()[3] == "yes"
 
     def test_into_a_file_that_can_not_be(self, run: Run, tmp_path: Path) -> None:
         status, _, err = run("predict", SEVEN, "--output", tmp_path / "no" / "out")
