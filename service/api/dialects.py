@@ -31,7 +31,9 @@ class InferRequest(BaseModel):
     parameters: dict[str, Any] | None = Field(None, description="`binary_data_output`, `prepare`.")
     inputs: list[Tensor]
     outputs: list[dict[str, Any]] | None = Field(
-        None, examples=[[{"name": "probabilities", "parameters": {"classification": 3}}]]
+        None,
+        description="Of those in the model's metadata; without them, the first: the probabilities.",
+        examples=[[{"name": "probabilities", "parameters": {"classification": 3}}]],
     )
 
 

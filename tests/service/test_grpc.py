@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from service import settings
 from service.messages import MESSAGES, SERVICE
 from service.settings import Settings
-from tests.fakes import Failing, Reader, Store, answer_to, picture
+from tests.fakes import Failing, Reader, Store, Wary, answer_to, picture, tell_novelty
 from tests.service.conftest import EXAMPLES, ROOT, Start
 from tests.service.test_admin import BEARER, TOKEN
 from tests.service.test_openinference import elements
@@ -95,6 +95,28 @@ def test_health_and_metadata(ask: Callable[..., Call]) -> None:
     assert (metadata.outputs[0].name, list(metadata.outputs[0].shape)) == ("probabilities", [-1, 10])
     (listed,) = call("RepositoryIndex").models
     assert (listed.name, listed.version, listed.state) == ("mnist", "1", "READY")
+
+
+def test_scores_are_outputs_to_be_asked_for(ask: Callable[..., Call], store: Store) -> None:
+    tell_novelty(store.add(1), 0.5)
+    store.engines["mnist/1"] = Wary()
+    call = ask(models=store.root)
+    listed = call("ModelMetadata", name="mnist").outputs
+    assert [(each.name, each.datatype) for each in listed] == [
+        ("probabilities", "FP32"), ("novelty", "FP32"), ("recognized", "BOOL")
+    ]  # fmt: skip
+    pixels = np.stack([picture(5), picture(600)])
+    values = {"inputs": [tensor(shape=(2, 28, 28, 1), contents={"uint_contents": pixels.ravel().tolist()})]}
+    assert [each.name for each in call("ModelInfer", model_name="mnist", **values).outputs] == ["probabilities"]
+    wanted = [{"name": "recognized"}, {"name": "novelty"}]
+    answer = call("ModelInfer", model_name="mnist", outputs=wanted, **values)
+    assert list(answer.outputs[0].contents.bool_contents) == [True, False]
+    assert list(answer.outputs[1].contents.fp32_contents) == pytest.approx([0.005, 0.6])
+    raw = {"inputs": [tensor(shape=(2, 28, 28, 1))], "raw_input_contents": [pixels.tobytes()]}
+    told = call("ModelInfer", model_name="mnist", outputs=wanted, **raw).raw_output_contents
+    assert told[0] == b"\1\0"
+    np.testing.assert_allclose(np.frombuffer(told[1], np.float32), [0.005, 0.6])
+    refused(call, "INVALID_ARGUMENT", "'novelty'", outputs=[{"name": "scores"}], **values)
 
 
 def test_a_server_without_a_model_is_live_but_not_ready(ask: Callable[..., Call], tmp_path: Any) -> None:
