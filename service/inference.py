@@ -110,7 +110,7 @@ def check_names(kind: str, names: Sequence[Any], known: Sequence[str]) -> None:
     Raises:
         BadBody: None, another, or one of them twice.
     """
-    if not names or [name for name in names if name not in known or names.count(name) > 1]:
+    if not 0 < len(names) <= len(known) or [name for name in names if name not in known or names.count(name) > 1]:
         expected = f"one {kind}, " if len(known) == 1 else f"{kind}s, each once, of: "
         found = ", ".join(ascii(name)[:40] for name in names[:4]) + (" …" if len(names) > 4 else "")
         raise BadBody(
