@@ -12,9 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from service.errors import ServiceError
-from training.config import MAX_EPOCHS, RECIPES, SPLIT_SEED, VALIDATION, Config, choose_arithmetic
-from training.datasets import load_mnist, split
+from training.config import MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
+from training.datasets import Dataset
 from training.errors import TrainingError
+from training.sources import load
+
+DESCRIPTION = "Train the documented network, on MNIST or on pictures of your own."
+TOLD = 20
+"""Pictures that are left out and named on the way, at most."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,14 +54,20 @@ def main(argv: list[str] | None = None) -> int:
 
 def read_flags(argv: list[str]) -> Config:
     """Flags, and the environment behind them, as one Config."""
-    parser = argparse.ArgumentParser(prog="python -m training", description="Train the documented network on MNIST.")
+    parser = argparse.ArgumentParser(prog="python -m training", description=DESCRIPTION)
     data = os.environ.get("CONVOLVE_DATA")
     parser.add_argument(
         "--data",
         type=Path,
         default=Path(data) if data else None,
         metavar="DIR",
-        help="folder with the four MNIST files, gzipped or not (CONVOLVE_DATA; default: download)",
+        help="what to learn from: a folder of pictures for each class, feedback that the service kept, or the four "
+        "files of MNIST or of a set in its form, gzipped or not (CONVOLVE_DATA; default: download MNIST)",
+    )
+    parser.add_argument(
+        "--prepare",
+        choices=("fit", "centred"),
+        help="pictures of your own are scaled to fit, or cropped to the ink and centred as MNIST is (default: fit)",
     )
     parser.add_argument("--name", type=read_name, default="mnist", help="name of the model (default: %(default)s)")
     parser.add_argument(
@@ -81,6 +92,7 @@ def read_flags(argv: list[str]) -> Config:
         name=flags.name,
         seed=flags.seed,
         data=flags.data,
+        preparation=flags.prepare,
         models=flags.models,
         resume=flags.resume,
         tensorboard=flags.tensorboard,
@@ -107,7 +119,9 @@ def read_number(least: int, most: int) -> Callable[[str], int]:
 
 def run(config: Config) -> Path:
     """Data, network, fit, evaluate, save. Returns the folder of the new version."""
-    # TensorFlow takes seconds to import, so that wrong flags are told before.
+    # TensorFlow takes seconds to import, so that wrong flags and bad folders are told before.
+    data = load(config.data, config.name, config.preparation, config.models)
+    tell_data(data)
     with hush():
         from training import export
         from training.calibrate import calibrate
@@ -115,23 +129,32 @@ def run(config: Config) -> Path:
         from training.report.page import pick_worst
         from training.train import train
 
-    data = load_mnist(config.data)
-    training, validation = split(data.train, VALIDATION, SPLIT_SEED)
+    config = replace(config, recipe=suit(config.recipe, len(data.train)), origins=data.digests)
     folder = export.open_folder(config.models, config.name)
     tell_state(config)
-    network, progress = train(config, training, validation)
-    temperature = calibrate(network, validation)
-    parts = {"validation": validation, "test": data.test}
+    network, progress = train(config, data.train, data.validation)
+    temperature = calibrate(network, data.validation)
+    parts = {"validation": data.validation, "test": data.test}
     predict = functools.partial(network.predict, batch_size=500, verbose=0)
     figures = measure_figures(predict, parts, data.classes, temperature)
     for name, measured in {"validation": figures.validation, "test": figures.test}.items():
         say(f"{name}: {measured.accuracy:.2%} of {measured.pictures:,}, loss {measured.loss:.4f}")
     manifest = export.describe(config, data, network, progress, figures)
-    report = export.report(progress, figures, data.classes)
+    report = export.report(progress, figures, data)
     pictures = pick_worst(report, data.test) if data.shareable else None
-    version = export.publish(folder, network, manifest, report, {"training": training, **parts}, pictures)
+    version = export.publish(folder, network, manifest, report, {"training": data.train, **parts}, pictures)
     config.state.unlink(missing_ok=True)
     return version
+
+
+def tell_data(data: Dataset) -> None:
+    """Say what was found, and what of it is left out."""
+    sizes = f"{len(data.train):,} to learn from, {len(data.validation):,} to choose by, {len(data.test):,} to test"
+    say(f"{data.name}: {len(data.classes)} classes, {sizes}.")
+    for picture, why in data.left_out[:TOLD]:
+        say(f"  left out: {picture}: {why}")
+    if len(data.left_out) > TOLD:
+        say(f"  and {len(data.left_out) - TOLD:,} more; report.json lists them.")
 
 
 def tell_state(config: Config) -> None:

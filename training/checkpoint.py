@@ -55,7 +55,7 @@ def get_variables(network: keras.Model) -> list[keras.Variable]:
 
 def describe(config: Config) -> str:
     """What must be the same for a run to go on as if it had never stopped."""
-    return json.dumps({"recipe": asdict(config.recipe), "seed": config.seed}, sort_keys=True)
+    return json.dumps({"recipe": asdict(config.recipe), "seed": config.seed, **config.origins}, sort_keys=True)
 
 
 def save(config: Config, network: keras.Model, progress: Progress) -> None:

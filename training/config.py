@@ -1,8 +1,12 @@
 """Every knob of a run, frozen, each with its reason."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+SHAPE = (28, 28, 1)
+"""Height, width and channels of what the documented network takes."""
 SPLIT_SEED = 1998
 """Draws the validation part. Apart from `--seed`, so that runs with other seeds are compared on the same pictures."""
 VALIDATION = 5_000
@@ -48,6 +52,8 @@ class Recipe:
     """Share of pictures with a thicker, thinner, softer or harder stroke: other pens, cameras and screens."""
     wild: float = 0.15
     """Share of pictures whose turns, slants and stretches may be twice as large: hands that MNIST hardly has."""
+    rounds: int = 1
+    """Times that an epoch goes over the training part, each time otherwise distorted."""
     patience: int = 50
     """Epochs without a lower validation loss before we stop; less would cut the cosine short."""
     taught: bool = False
@@ -73,6 +79,21 @@ SOFTENING = 2.0
 """Temperature of the teachers' answers: divides logarithms, so that the small probabilities say something too."""
 
 
+LEAST_STEPS = 600
+"""Steps of a whole run, at least: of fewer, a small set is hardly learnt."""
+LEAST_BATCH = 8
+"""As documented: mini-batches of 8 to 256 pictures."""
+BATCHES = 4
+"""Into which a small set is divided, at least."""
+
+
+def suit(recipe: Recipe, pictures: int) -> Recipe:
+    """The recipe for a training part of that size: small ones are learnt in smaller batches, several times an epoch."""
+    batch = max(LEAST_BATCH, min(recipe.batch, pictures // BATCHES))
+    steps = recipe.epochs * math.ceil(pictures / batch)
+    return replace(recipe, batch=batch, rounds=math.ceil(LEAST_STEPS / steps))
+
+
 def choose_arithmetic() -> str:
     """bfloat16 where the processor has instructions for it; without them it would be slower than float32."""
     try:
@@ -94,13 +115,17 @@ class Config:
     seed: int
     """Random start, order, dropout and distortion."""
     data: Path | None
-    """Folder with the four IDX files; none means download."""
+    """Folder with the pictures, of whatever kind `sources.py` knows; none means MNIST, downloaded."""
     models: Path
     """The repository that the service serves."""
     runs: Path = Path("runs")
     """Where unfinished runs keep their state."""
     resume: bool = False
     """Go on from the last finished epoch of the same run."""
+    preparation: str | None = None
+    """How pictures of one's own become inputs: `fit` or `centred`; none is what suits the kind of data."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """What the run learns from, by name and checksum. A saved state goes on with the same only."""
     tensorboard: Path | None = None
     """Folder for TensorBoard's curves, one folder in it for each run; none are written without."""
 

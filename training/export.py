@@ -29,6 +29,8 @@ from training.report.figures import Figures
 from training.report.page import write_page
 from training.strokes import golden
 
+LISTED = 1_000
+"""Pictures that were left out and are listed, at most."""
 TOLERANCE = 1e-5
 """How far the probabilities of two engines may be apart, both computing in float32."""
 
@@ -49,7 +51,7 @@ def describe(config: Config, data: Dataset, network: keras.Model, progress: Prog
         name=config.name,
         version=0,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        input=Input(name=network.inputs[0].name, shape=network.input_shape[1:]),
+        input=Input(name=network.inputs[0].name, shape=network.input_shape[1:], preparation=data.preparation),
         labels=data.classes,
         parameters=network.count_params(),
         accuracy={"validation": figures.validation.accuracy, "test": figures.test.accuracy},
@@ -65,8 +67,9 @@ def describe(config: Config, data: Dataset, network: keras.Model, progress: Prog
                 "sha256": data.digests,
                 "split_seed": SPLIT_SEED,
                 "validation": figures.validation.pictures,
-                "training": len(data.train) - figures.validation.pictures,
+                "training": len(data.train),
                 "test": figures.test.pictures,
+                "left_out": len(data.left_out),
             },
             "seed": config.seed,
             "recipe": {"name": config.recipe_name, **asdict(config.recipe)},
@@ -95,9 +98,15 @@ def read_processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def report(progress: Progress, figures: Figures, classes: tuple[str, ...]) -> dict[str, Any]:
-    """What `report.json` holds: curves per epoch, and all that was measured."""
-    return {"classes": classes, "best_epoch": progress.best_epoch, "curves": progress.curves, **asdict(figures)}
+def report(progress: Progress, figures: Figures, data: Dataset) -> dict[str, Any]:
+    """What `report.json` holds: curves per epoch, all that was measured, and pictures that were not learnt from."""
+    return {
+        "classes": data.classes,
+        "best_epoch": progress.best_epoch,
+        "curves": progress.curves,
+        **asdict(figures),
+        **({"left_out": [each._asdict() for each in data.left_out[:LISTED]]} if data.left_out else {}),
+    }
 
 
 def open_folder(models: Path, name: str) -> Path:

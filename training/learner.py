@@ -8,9 +8,9 @@ linear when the learning is over, and goes into the weights before it: what is l
 import keras
 import numpy as np
 
-from training.config import Recipe
+from training.config import SHAPE, Recipe
 from training.datasets import Pixels
-from training.network import SHAPE, build_network
+from training.network import build_network
 
 NORMED = ("conv_2", "fc_1")
 """Layers that a normalisation follows. After conv_1, on the largest maps, it would cost a third more time."""

@@ -2,9 +2,9 @@
 
 import keras
 
+from training.config import SHAPE
 from training.errors import TrainingError
 
-SHAPE = (28, 28, 1)
 CLASSES = 10
 
 # Layer, output, parameters, as the lecture slides "Summary of Convolutional Neural Networks" document them. They print

@@ -2,9 +2,8 @@
 
 import keras
 
-from training.config import Recipe
+from training.config import SHAPE, Recipe
 from training.learner import EPSILON
-from training.network import SHAPE
 
 WIDTHS = (32, 48, 96, 96, 192, 192)
 """Channels of its six convolutions: two and a half times the work of the documented network."""

@@ -139,14 +139,14 @@ def soften(probabilities: tf.Tensor) -> tf.Tensor:
 
 
 def count_steps(part: Part, recipe: Recipe) -> int:
-    """Batches per epoch; the last may be smaller."""
-    return math.ceil(len(part) / recipe.batch)
+    """Batches per epoch; the last of each round may be smaller."""
+    return recipe.rounds * math.ceil(len(part) / recipe.batch)
 
 
 def run_epoch(
     network: keras.Model, part: Part, config: Config, epoch: int, teachers: Sequence[keras.Model]
 ) -> dict[str, float]:
-    """One pass over the training part. Returns its mean loss and accuracy, dropout and distortion included.
+    """The recipe's passes over the training part. Returns its mean loss and accuracy, dropout and distortion included.
 
     With teachers, they are measured against what those answer.
     """
@@ -169,12 +169,13 @@ def run_epoch(
 
 
 def draw_batches(part: Part, config: Config, epoch: int) -> Iterator[tuple[Pixels, Pixels]]:
-    """All pictures once, in an order and with distortions that only seed and epoch decide."""
+    """All pictures once a round, in an order and with distortions that only seed and epoch decide."""
     random = np.random.default_rng([config.seed, epoch])
-    order = random.permutation(len(part))
-    for start in range(0, len(part), config.recipe.batch):
-        chosen = order[start : start + config.recipe.batch]
-        yield distort(part.pictures[chosen], config.recipe, random), part.labels[chosen]
+    for _ in range(config.recipe.rounds):
+        order = random.permutation(len(part))
+        for start in range(0, len(part), config.recipe.batch):
+            chosen = order[start : start + config.recipe.batch]
+            yield distort(part.pictures[chosen], config.recipe, random), part.labels[chosen]
 
 
 @contextlib.contextmanager

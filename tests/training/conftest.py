@@ -29,7 +29,7 @@ def draw_part(hands: range) -> Part:
 
 @pytest.fixture(scope="session")
 def tiny() -> Dataset:
-    """60 pictures to learn and 20 to test: enough for the steps of a run, and done in a moment."""
+    """60 pictures to learn, 10 to choose by and 20 to test: enough for the steps of a run, and done in a moment."""
     return Dataset(
         name="tiny",
         source="pen strokes",
@@ -37,6 +37,7 @@ def tiny() -> Dataset:
         digests={},
         classes=tuple("0123456789"),
         train=draw_part(range(6)),
+        validation=draw_part(range(8, 9)),
         test=draw_part(range(6, 8)),
     )
 

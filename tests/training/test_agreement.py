@@ -10,7 +10,8 @@ import tensorflow as tf
 from service import engines
 from service.manifest import Manifest
 from tests.training.conftest import draw_part
-from training.datasets import Pixels, load_mnist
+from training.datasets import Pixels
+from training.idx import load_mnist
 from training.network import build_network
 
 pytestmark = pytest.mark.tensorflow

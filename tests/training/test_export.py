@@ -49,7 +49,7 @@ def manifest(network: keras.Model, tiny: Dataset, figures: Figures) -> Manifest:
 
 @pytest.fixture(scope="module")
 def report(figures: Figures, tiny: Dataset) -> dict[str, Any]:
-    return export.report(Progress(CURVES), figures, tiny.classes)
+    return export.report(Progress(CURVES), figures, tiny)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_manifest_keeps_the_contract(version: Path, manifest: Manifest) -> None:
     assert written.training["recipe"]["batch"] == 16
     assert written.training["seed"] == 1
     assert written.training["temperature"] == 1.25
-    assert written.training["data"]["training"] == 40
+    assert written.training["data"]["training"] == 60
     assert set(written.training["versions"]) == {"python", "keras", "tensorflow", "numpy"}
 
 

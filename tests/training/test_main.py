@@ -21,8 +21,8 @@ def small(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CONVOLVE_DATA", raising=False)
     monkeypatch.delenv("CONVOLVE_MODELS", raising=False)
-    monkeypatch.setattr(command, "load_mnist", lambda _: tiny)
-    monkeypatch.setattr(command, "VALIDATION", 10)
+    monkeypatch.setattr(command, "load", lambda *_: tiny)
+    monkeypatch.setattr("training.config.LEAST_STEPS", 8)
     monkeypatch.setitem(RECIPES, "standard", replace(RECIPES["standard"], epochs=2, batch=16))
 
 
@@ -35,7 +35,7 @@ def test_run_ends_with_a_version_and_its_folder_on_stdout(capsys: pytest.Capture
     manifest = Manifest.read(tmp_path / "models/digits/1")
     assert manifest.training["seed"] == 3
     assert manifest.training["epochs"] == 2
-    assert manifest.training["data"]["training"] == 50
+    assert manifest.training["data"]["training"] == 60
     assert 0.1 < manifest.training["temperature"] < 8
     page = (tmp_path / "models/digits/1/report.html").read_text()
     assert page.count('alt="Test picture') == page.count("read as <b")  # these pictures may be shown
@@ -95,10 +95,10 @@ def test_wrong_usage_is_2(flags: list[str], capsys: pytest.CaptureFixture[str]) 
 
 
 def test_failure_is_1_and_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: Path | None) -> Dataset:
+    def fail(*_: object) -> Dataset:
         raise TrainingError("the file is truncated: expected 76 bytes, found 66")
 
-    monkeypatch.setattr(command, "load_mnist", fail)
+    monkeypatch.setattr(command, "load", fail)
     assert command.main([]) == 1
     assert capsys.readouterr().err == "error: the file is truncated: expected 76 bytes, found 66\n"
 

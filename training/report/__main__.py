@@ -11,11 +11,12 @@ from service import engines
 from service.errors import ServiceError
 from service.manifest import Manifest
 from training.calibrate import Temperature
-from training.datasets import Dataset, load_mnist, split
+from training.datasets import Dataset
 from training.errors import TrainingError
 from training.report.comparison import compare, find_before, read_report, write_report
 from training.report.figures import measure_figures
 from training.report.page import FILE, pick_worst, write_page
+from training.sources import load
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,7 +63,8 @@ def read_flags(argv: list[str] | None) -> argparse.Namespace:
 def run(flags: argparse.Namespace) -> Path:
     """What the flags ask for. Returns the path of the page."""
     manifest = Manifest.read(flags.version)
-    data = load_mnist(flags.data) if flags.measure or flags.pictures else None
+    told = manifest.name, manifest.input.preparation
+    data = load(flags.data, *told) if flags.measure or flags.pictures else None
     if data and flags.measure:
         write_report(flags.version, measure_again(flags.version, manifest, data))
     pictures = pick_worst(read_report(flags.version), data.test) if data and flags.pictures else None
@@ -80,12 +82,11 @@ def measure_again(folder: Path, manifest: Manifest, data: Dataset) -> dict[str, 
     told = manifest.training["data"]
     if told["sha256"] != data.digests:
         raise TrainingError(f"{folder} was trained on {told['name']} of other files; say where they are with --data")
-    _, validation = split(data.train, told["validation"], told["split_seed"])
     engine = engines.load("openvino", folder, manifest, os.cpu_count() or 1)
     report = read_report(folder)
     error = report.get("calibration", {}).get("error", 0.0)
     temperature = Temperature(manifest.training.get("temperature", 1.0), error)
-    parts = {"validation": validation, "test": data.test}
+    parts = {"validation": data.validation, "test": data.test}
     figures = measure_figures(
         lambda pictures: engine.predict(pictures).probabilities, parts, manifest.labels, temperature
     )

@@ -8,7 +8,7 @@ import pytest
 from service.engines import Answers
 from service.manifest import Manifest
 from tests.training.report.conftest import LABELS, PART, predict, write_version
-from training.datasets import Dataset
+from training.datasets import Dataset, Part
 from training.report import __main__ as command
 
 
@@ -23,9 +23,17 @@ class Engine:
 def version(manifest: Manifest, report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A version with a report as it was written before there was a page, and its data."""
     monkeypatch.delenv("CONVOLVE_DATA", raising=False)
-    data = Dataset("signs", "a folder", "ours", manifest.training["data"]["sha256"], LABELS, train=PART, test=PART)
-    monkeypatch.setattr(command, "load_mnist", lambda _: data)
-    manifest.training["data"]["validation"] = 45
+    data = Dataset(
+        "signs",
+        "a folder",
+        "ours",
+        manifest.training["data"]["sha256"],
+        LABELS,
+        train=PART,
+        validation=Part(PART.pictures[:45], PART.labels[:45]),
+        test=PART,
+    )
+    monkeypatch.setattr(command, "load", lambda *_: data)
     monkeypatch.setattr(command.engines, "load", lambda *_: Engine())
     for name in ("calibration", "stress"):
         report.pop(name)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import datasets
-from training.config import SPLIT_SEED, VALIDATION
-from training.datasets import Idx, Part
+from training import idx
+from training.datasets import Pixels
 from training.errors import TrainingError
+from training.idx import Idx
 
 PIXELS = np.arange(3 * 4 * 5, dtype=np.uint8)
 CONTENT = bytes.fromhex("00000803 00000003 00000004 00000005") + PIXELS.tobytes()
@@ -16,9 +16,9 @@ VALIDATION_SHA256 = "c4a10bc222c7ebf38da952a80a0bb3931afd4effe83e0f2204b47bf6f7d
 IDX = Idx("tiny-images-idx3-ubyte", hashlib.sha256(CONTENT).hexdigest(), (3, 4, 5))
 
 
-def read(folder: Path) -> datasets.Pixels:
-    content, where = datasets.read_file(folder, IDX)
-    return datasets.check(content, IDX, where)
+def read(folder: Path) -> Pixels:
+    content, where = idx.read_file(folder, IDX.name, IDX.size)
+    return idx.check(content, IDX, where)
 
 
 def test_plain_and_gzipped_files_give_the_same_pixels(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_archive_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_longer_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     (tmp_path / f"{IDX.name}.gz").write_bytes(gzip.compress(CONTENT + bytes(1_000_000)))
-    assert len(datasets.read_file(tmp_path, IDX)[0]) == 77
+    assert len(idx.read_file(tmp_path, IDX.name, IDX.size)[0]) == 77
     with pytest.raises(TrainingError, match=r"is too long: expected 76 bytes .* found more"):
         read(tmp_path)
 
@@ -78,14 +78,14 @@ def test_changed_pixel_is_told_by_both_checksums(tmp_path: Path) -> None:
 @pytest.mark.tensorflow
 def test_download_gives_the_same_bytes_as_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serve_archive(tmp_path, monkeypatch, PIXELS.reshape(3, 4, 5))
-    assert datasets.download((IDX,))[0][0] == CONTENT
+    assert idx.download((IDX,))[0][0] == CONTENT
 
 
 @pytest.mark.tensorflow
 def test_pickles_in_a_download_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serve_archive(tmp_path, monkeypatch, np.array([{}], dtype=object))
     with pytest.raises(TrainingError, match=r"can not be downloaded .*allow_pickle=False.*--data"):
-        datasets.download((IDX,))
+        idx.download((IDX,))
 
 
 @pytest.mark.tensorflow
@@ -97,7 +97,7 @@ def test_failing_download_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(keras.utils, "get_file", fail)
     with pytest.raises(TrainingError, match=r"can not be downloaded .*URL fetch failure; point --data"):
-        datasets.download((IDX,))
+        idx.download((IDX,))
 
 
 def serve_archive(folder: Path, monkeypatch: pytest.MonkeyPatch, array: np.ndarray) -> None:
@@ -105,49 +105,23 @@ def serve_archive(folder: Path, monkeypatch: pytest.MonkeyPatch, array: np.ndarr
 
     np.savez(folder / "mnist.npz", x=array)
     monkeypatch.setattr(keras.utils, "get_file", lambda *_, **__: str(folder / "mnist.npz"))
-    monkeypatch.setattr(datasets, "NPZ_KEYS", ("x",))
-
-
-def uneven_part() -> Part:
-    """Ten classes of 11 to 101 pictures, in no order."""
-    labels = np.repeat(np.arange(10, dtype=np.uint8), np.arange(11, 111, 10))
-    np.random.default_rng(3).shuffle(labels)
-    return Part(np.zeros((len(labels), 1, 1, 1), np.uint8), labels)
-
-
-def test_split_gives_each_class_its_share() -> None:
-    part = uneven_part()
-    training, validation = datasets.split(part, 56, seed=1)
-    assert (len(training), len(validation)) == (len(part) - 56, 56)
-    exact = np.bincount(part.labels) * 56 / len(part)
-    assert np.abs(np.bincount(validation.labels) - exact).max() < 1
-
-
-def test_split_loses_and_doubles_nothing() -> None:
-    numbered = Part(np.arange(250, dtype=np.uint8).reshape(-1, 1, 1, 1), uneven_part().labels[:250])
-    numbers = np.concatenate([half.pictures.ravel() for half in datasets.split(numbered, 50, seed=1)])
-    np.testing.assert_array_equal(np.sort(numbers), np.arange(250))
-
-
-def test_split_depends_on_its_seed_only() -> None:
-    first, again, other = (datasets.split(uneven_part(), 56, seed)[1].labels.tobytes() for seed in (1, 1, 2))
-    assert first == again != other
+    monkeypatch.setattr(idx, "NPZ_KEYS", ("x",))
 
 
 @pytest.mark.mnist
 def test_mnist_is_what_its_docstring_says(mnist_folder: Path) -> None:
-    data = datasets.load_mnist(mnist_folder)
-    assert data.train.pictures.shape == (60_000, 28, 28, 1)
+    data = idx.load_mnist(mnist_folder)
+    assert data.train.pictures.shape == (55_000, 28, 28, 1)
     assert data.test.pictures.shape == (10_000, 28, 28, 1)
     assert data.train.pictures.dtype == data.train.labels.dtype == np.uint8
-    assert data.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert data.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
-    assert data.train.pictures.mean() / 255 == pytest.approx(0.13066, abs=1e-5)
+    published = np.concatenate([data.train.pictures, data.validation.pictures])
+    assert published.mean() / 255 == pytest.approx(0.13066, abs=1e-5)
 
 
 @pytest.mark.mnist
 def test_validation_part_of_mnist_is_the_same_for_good(mnist_folder: Path) -> None:
-    training, validation = datasets.split(datasets.load_mnist(mnist_folder).train, VALIDATION, SPLIT_SEED)
-    assert (len(training), len(validation)) == (55_000, 5_000)
+    validation = idx.load_mnist(mnist_folder).validation
+    assert len(validation) == 5_000
     assert np.bincount(validation.labels).tolist() == [494, 562, 496, 511, 487, 452, 493, 522, 487, 496]
     assert hashlib.sha256(validation.pictures.tobytes()).hexdigest() == VALIDATION_SHA256

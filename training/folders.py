@@ -1,0 +1,200 @@
+"""A folder for each class, with picture files in it → pixels and labels, prepared as the service prepares."""
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from service import pictures
+from service.errors import ServiceError
+from service.manifest import Input
+from training.config import SHAPE
+from training.datasets import LeftOut, Part, Pixels
+from training.errors import TrainingError
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_PIXELS = 25_000_000
+"""Of one picture: what the service takes unless it is told otherwise."""
+MAX_PICTURES = 1_000_000
+MAX_CLASSES = 256
+"""Labels are bytes."""
+NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val"),
+    "test": ("test", "testing"),
+}
+"""Folders of a set that has been divided already."""
+FORM = "expected a folder for each class, with its pictures in it"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in a folder of class folders, nothing of it read yet."""
+
+    root: Path
+    classes: tuple[str, ...]
+    files: dict[str, list[tuple[Path, int]]]
+    """By part: `train`, and `validation` and `test` where the set is divided. A file and the number of its class."""
+
+
+def find(root: Path, *, encoded: bool = False) -> Found:
+    """Look for class folders: right there, or in folders such as `train` and `test`.
+
+    Args:
+        root: The folder.
+        encoded: Whether names of folders are classes as the service's feedback writes them, such as `a%2Fb`.
+
+    Raises:
+        TrainingError: There are no two classes with files. Says what there is instead, and what to do.
+    """
+    inside = list_folders(root)
+    divided = {part: folder for part, names in NAMES.items() for folder in inside if folder.name.lower() in names}
+    if "train" not in divided or len(divided) != len(inside):
+        divided = {"train": root}
+    listed = {part: list_classes(folder, encoded=encoded) for part, folder in divided.items()}
+    classes = tuple(sorted(listed["train"], key=natural))
+    check_classes(classes, divided["train"])
+    numbers = {name: number for number, name in enumerate(classes)}
+    for part, files in listed.items():
+        for name in files.keys() - numbers.keys():
+            raise TrainingError(f"{divided[part]} has a class that {divided['train']} lacks: {name}; move or remove it")
+    labelled = {
+        part: [(path, numbers[name]) for name in classes for path in files.get(name, [])]
+        for part, files in listed.items()
+    }
+    count = sum(map(len, labelled.values()))
+    if count > MAX_PICTURES:
+        raise TrainingError(f"{root} holds too many files: expected at most {MAX_PICTURES:,}, found {count:,}")
+    return Found(root, classes, labelled)
+
+
+def list_folders(root: Path) -> list[Path]:
+    """Folders in a folder, in order. Hidden ones, and what archives of macOS add, are none."""
+    try:
+        inside = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))]
+    except OSError as error:
+        raise TrainingError(f"{root} can not be read: {error.strerror}") from None
+    return sorted(inside)
+
+
+def list_classes(root: Path, *, encoded: bool) -> dict[str, list[Path]]:
+    """Files by class. Errors as in `find`."""
+    if loose := [path for path in list_files(root) if is_picture(path)]:
+        raise TrainingError(
+            f"pictures lie loose in {root}, such as {loose[0].name}: {FORM}; move them into such folders"
+        )
+    listed = {}
+    for folder in list_folders(root):
+        files = list_files(folder)
+        if not files:
+            deeper = ", ".join(path.name for path in list_folders(folder)[:5])
+            found = f"only the folders {deeper}; is {folder} the folder that you mean?" if deeper else "nothing in it"
+            raise TrainingError(f"class {folder.name} in {root} is empty: {FORM}, found {found}")
+        listed[unquote(folder.name) if encoded else folder.name] = files
+    return listed
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Files right in a folder, in order, without hidden ones."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a picture does."""
+    with path.open("rb") as file:
+        return pictures.recognise(file.read(32)) is not None
+
+
+def check_classes(classes: Sequence[str], root: Path) -> None:
+    if len(classes) < 2:
+        found = f"only {classes[0]}" if classes else "none"
+        raise TrainingError(f"{root} holds too few classes: {FORM}, two at least; found {found}")
+    if len(classes) > MAX_CLASSES:
+        raise TrainingError(f"{root} holds too many classes: expected at most {MAX_CLASSES}, found {len(classes):,}")
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Key by which 2 comes before 10, and b before C."""
+    return [(0, int(word), word) if word.isdecimal() else (1, 0, word.casefold()) for word in re.split(r"(\d+)", name)]
+
+
+def read(
+    found: Found, preparation: str, mode: pictures.Mode = "auto"
+) -> tuple[dict[str, Part], dict[str, list[str]], list[LeftOut]]:
+    """Read and prepare every picture, several at a time, with a bar where somebody sees it.
+
+    Args:
+        found: From `find`.
+        preparation: How: see `service/pictures.py`.
+        mode: "none" takes the pixels as they are.
+
+    Returns:
+        Pictures (n, 28, 28, 1) and labels of each part; path of each picture, within the folder; and the files that
+        can not be read, with reasons.
+
+    Raises:
+        TrainingError: A class has no file that can be read.
+    """
+    target = Input("image", SHAPE, preparation=preparation)
+    todo = [(part, path, label) for part, files in found.files.items() for path, label in files]
+    kept: dict[str, list[tuple[Pixels, int, str]]] = {part: [] for part in found.files}
+    left_out = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(lambda each: read_picture(each[1], target, mode), todo)
+        for (part, path, label), result in zip(todo, show(results, len(todo)), strict=True):
+            name = path.relative_to(found.root).as_posix()
+            if isinstance(result, str):
+                left_out.append(LeftOut(name, result))
+            else:
+                kept[part].append((result, label, name))
+    check_read(found, {part: [label for _, label, _ in entries] for part, entries in kept.items()}, left_out)
+    parts = {
+        part: Part(np.stack([each[0] for each in entries]), np.array([each[1] for each in entries], np.uint8))
+        for part, entries in kept.items()
+    }
+    return parts, {part: [each[2] for each in entries] for part, entries in kept.items()}, left_out
+
+
+def read_picture(path: Path, target: Input, mode: pictures.Mode) -> Pixels | str:
+    """The prepared picture, or why there is none."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            return f"too large: expected at most {MAX_BYTES:,} bytes, found {size:,}"
+        image = pictures.open_picture(path.read_bytes(), max_pixels=MAX_PIXELS)
+        return pictures.prepare(image, target, mode=mode)
+    except ServiceError as error:
+        return str(error)
+    except OSError as error:
+        return f"can not be read: {error.strerror}"
+
+
+def show(results: Iterable[Pixels | str], total: int) -> Iterable[Pixels | str]:
+    """The same, with a bar on stderr, if that is a terminal."""
+    console = Console(stderr=True)
+    return track(results, "Reading pictures", total, console=console, transient=True, disable=not sys.stderr.isatty())
+
+
+def check_read(found: Found, labels: Mapping[str, Sequence[int]], left_out: Sequence[LeftOut]) -> None:
+    """Refuse a class of which nothing could be read."""
+    for part, read_labels in labels.items():
+        for number in sorted({label for _, label in found.files[part]} - set(read_labels)):
+            first = next(each for each in left_out if each.picture.startswith(prefix_of(found, part, number)))
+            raise TrainingError(
+                f"class {found.classes[number]} has no picture that can be read in {part}: "
+                f"expected PNG, JPEG, WebP, BMP or GIF; found {first.picture}: {first.why}"
+            )
+
+
+def prefix_of(found: Found, part: str, number: int) -> str:
+    """Where the files of a class lie within the folder."""
+    path = next(path for path, label in found.files[part] if label == number)
+    return f"{path.parent.relative_to(found.root).as_posix()}/"
