@@ -98,6 +98,8 @@ class Manifest:
     """How pictures are told that are unlike the training set; None if this version can not tell."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Data, seed, recipe, library versions, machine and time of the run. Not read by serving."""
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    """What was checked before it was published, and whether it was forced through. Not read by serving."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every file of the version that an engine loads, by path inside its folder."""
 
@@ -178,6 +180,7 @@ class Reader:
             precisions=self.precisions(),
             novelty=self.novelty() if "novelty" in self.data else None,
             training=self.get("training", dict, "an object"),
+            gate=self.get("gate", dict, "an object") if "gate" in self.data else {},
             files=self.files(),
         )
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from service.errors import ServiceError
-from training.config import MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
+from training.config import LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
 from training.datasets import Dataset
 from training.errors import TrainingError
 from training.sources import load
@@ -69,6 +69,14 @@ def read_flags(argv: list[str]) -> Config:
         choices=("fit", "centred"),
         help="pictures of your own are scaled to fit, or cropped to the ink and centred as MNIST is (default: fit)",
     )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="VERSION",
+        help="folder of a trained version, such as models/mnist/1: its convolutions are the start",
+    )
+    parser.add_argument("--freeze", action="store_true", help="with --from: its convolutions stay as they are")
     parser.add_argument("--name", type=read_name, default="mnist", help="name of the model (default: %(default)s)")
     parser.add_argument(
         "--models",
@@ -83,8 +91,11 @@ def read_flags(argv: list[str]) -> Config:
         "--epochs", type=read_number(1, MAX_EPOCHS), metavar="N", help=f"1 to {MAX_EPOCHS} (default: the recipe's)"
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of such a run")
+    parser.add_argument("--force", action="store_true", help="publish it even if it does not pass the gate")
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write the curves there, for TensorBoard")
     flags = parser.parse_args(argv)
+    if flags.freeze and flags.start is None:
+        parser.error("--freeze needs --from: there is nothing to freeze")
     recipe = RECIPES[flags.recipe]
     return Config(
         recipe=replace(recipe, epochs=flags.epochs or recipe.epochs, arithmetic=choose_arithmetic()),
@@ -93,8 +104,11 @@ def read_flags(argv: list[str]) -> Config:
         seed=flags.seed,
         data=flags.data,
         preparation=flags.prepare,
+        start=flags.start,
+        freeze=flags.freeze,
         models=flags.models,
         resume=flags.resume,
+        force=flags.force,
         tensorboard=flags.tensorboard,
     )
 
@@ -125,14 +139,19 @@ def run(config: Config) -> Path:
     with hush():
         from training import export
         from training.calibrate import calibrate
+        from training.learner import build_learner
         from training.report.figures import measure_figures
         from training.report.page import pick_worst
         from training.train import train
+        from training.transfer import build_from, load_start, measure_gain
 
-    config = replace(config, recipe=suit(config.recipe, len(data.train)), origins=data.digests)
+    start = load_start(config.start, freeze=config.freeze) if config.start else None
+    origins = data.digests | (start.origin if start else {})
+    config = replace(config, recipe=suit(config.recipe, len(data.train), LEAST_STEPS), origins=origins)
     folder = export.open_folder(config.models, config.name)
     tell_state(config)
-    network, progress = train(config, data.train, data.validation)
+    build = build_from(start, data.train.pictures) if start else build_learner
+    network, progress = train(config, data.train, data.validation, build)
     temperature = calibrate(network, data.validation)
     parts = {"validation": data.validation, "test": data.test}
     predict = functools.partial(network.predict, batch_size=500, verbose=0)
@@ -141,9 +160,14 @@ def run(config: Config) -> Path:
         say(f"{name}: {measured.accuracy:.2%} of {measured.pictures:,}, loss {measured.loss:.4f}")
     manifest = export.describe(config, data, network, progress, figures)
     report = export.report(progress, figures, data)
+    if start:
+        manifest = replace(manifest, training={**manifest.training, "start": start.name, "frozen": start.freeze})
+        report |= {"transfer": measure_gain(config, data, start)}
     pictures = pick_worst(report, data.test) if data.shareable else None
-    version = export.publish(folder, network, manifest, report, {"training": data.train, **parts}, pictures)
-    config.state.unlink(missing_ok=True)
+    parts |= {"training": data.train}
+    version = export.publish(folder, network, manifest, report, parts, pictures, force=config.force)
+    for path in (config.state, config.gain):
+        path.unlink(missing_ok=True)
     return version
 
 

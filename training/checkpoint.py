@@ -58,6 +58,14 @@ def describe(config: Config) -> str:
     return json.dumps({"recipe": asdict(config.recipe), "seed": config.seed, **config.origins}, sort_keys=True)
 
 
+def find_differences(one: str, other: str) -> tuple[str, str]:
+    """Of two descriptions, as JSON, the entries that are not the same."""
+    both = [{**run, **run.pop("recipe", {})} for run in (json.loads(one), json.loads(other))]
+    names = sorted(name for name in both[0] | both[1] if both[0].get(name) != both[1].get(name))
+    first, second = (json.dumps({name: run[name] for name in names if name in run}) for run in both)
+    return first, second
+
+
 def save(config: Config, network: keras.Model, progress: Progress) -> None:
     """Replace the state of this run, so that a kill at any moment leaves the old or the new one."""
     arrays: dict[str, Any] = {
@@ -77,6 +85,11 @@ def save(config: Config, network: keras.Model, progress: Progress) -> None:
         draft.unlink(missing_ok=True)
 
 
+def fits(config: Config) -> bool:
+    """Whether there is a saved state, and it is one of this very run."""
+    return config.state.exists() and str(read(config.state).get("run")) == describe(config)
+
+
 def restore(config: Config, network: keras.Model) -> Progress:
     """Put the saved state into a freshly compiled network.
 
@@ -84,11 +97,12 @@ def restore(config: Config, network: keras.Model) -> Progress:
         TrainingError: The state can not be read, or is that of a run with other knobs.
     """
     state = read(config.state)
-    run = str(state.pop("run", ""))
+    run = str(state.pop("run", "{}"))
     if run != describe(config):
+        expected, found = find_differences(describe(config), run)
         raise TrainingError(
-            f"{config.state} is the state of another run: expected {describe(config)}, found {run}; "
-            "give the flags of that run, or start again without --resume"
+            f"{config.state} is the state of another run: expected {expected}, found {found}; "
+            "give the flags and the pictures of that run, or start again without --resume"
         )
     for index, variable in enumerate(get_variables(network)):
         variable.assign(state.pop(f"variable_{index}"))

@@ -87,11 +87,17 @@ BATCHES = 4
 """Into which a small set is divided, at least."""
 
 
-def suit(recipe: Recipe, pictures: int) -> Recipe:
-    """The recipe for a training part of that size: small ones are learnt in smaller batches, several times an epoch."""
+def suit(recipe: Recipe, pictures: int, least_steps: int) -> Recipe:
+    """The recipe for a training part of that size: small ones are learnt in smaller batches, several times an epoch.
+
+    Args:
+        recipe: For a large one.
+        pictures: How many there are.
+        least_steps: Of the whole run.
+    """
     batch = max(LEAST_BATCH, min(recipe.batch, pictures // BATCHES))
     steps = recipe.epochs * math.ceil(pictures / batch)
-    return replace(recipe, batch=batch, rounds=math.ceil(LEAST_STEPS / steps))
+    return replace(recipe, batch=batch, rounds=math.ceil(least_steps / steps))
 
 
 def choose_arithmetic() -> str:
@@ -122,6 +128,12 @@ class Config:
     """Where unfinished runs keep their state."""
     resume: bool = False
     """Go on from the last finished epoch of the same run."""
+    force: bool = False
+    """Publish what does not pass the gate."""
+    start: Path | None = None
+    """Folder of a version whose convolutions are the start; none is a random one."""
+    freeze: bool = False
+    """Keep them as they are."""
     preparation: str | None = None
     """How pictures of one's own become inputs: `fit` or `centred`; none is what suits the kind of data."""
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -133,6 +145,11 @@ class Config:
     def state(self) -> Path:
         """State of this run. Runs that differ in recipe or seed do not share a file, so they may run side by side."""
         return self.runs / self.name / f"{self.recipe_name}-{self.seed}.npz"
+
+    @property
+    def gain(self) -> Path:
+        """What a start was found to be worth, until the version is published."""
+        return self.state.with_suffix(".gain.json")
 
     @property
     def events(self) -> Path | None:

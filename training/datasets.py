@@ -19,6 +19,12 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def paper(self) -> int:
+        """What lies around the subjects, 0 (black) or 255 (white), by the edges of all pictures."""
+        edges = self.pictures[:, [0, -1]].mean() + self.pictures[:, :, [0, -1]].mean()
+        return 255 if edges > 255 else 0
+
 
 class LeftOut(NamedTuple):
     """A picture that is not learnt from."""

@@ -69,7 +69,7 @@ def divide(
     """
     keys = {part: [hash_picture(picture) for picture in given[part].pictures] for part in given}
     kept, left_out = sift(given, keys, names, classes)
-    check_sizes(given, kept, classes)
+    check_sizes(given, kept, left_out, classes)
     parts = {part: pick(given[part], kept[part]) for part in given}
     places = rank([key for key, keep in zip(keys["train"], kept["train"], strict=True) if keep], parts["train"].labels)
     quotas = np.clip(np.rint(SHARE * np.bincount(parts["train"].labels)).astype(int), 1, MOST)[parts["train"].labels]
@@ -114,16 +114,19 @@ def sift(
     return kept, left_out
 
 
-def check_sizes(given: Mapping[str, Part], kept: Mapping[str, Flags], classes: Sequence[str]) -> None:
+def check_sizes(
+    given: Mapping[str, Part], kept: Mapping[str, Flags], left_out: Sequence[LeftOut], classes: Sequence[str]
+) -> None:
     """Refuse a set with a class that can not be learnt and measured."""
     for part, flags in kept.items():
         least = LEAST if part == "train" else 1
         counts = np.bincount(given[part].labels[flags], minlength=len(classes)).tolist()
         few = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < least]
         if few:
+            because = f"left out, such as {': '.join(left_out[0])}; " if left_out else ""
             raise TrainingError(
                 f"too few different pictures in {part}: expected at least {least} a class, "
-                f"found {', '.join(few[:20])}; add pictures of them, or remove their folders"
+                f"found {', '.join(few[:20])}; {because}add pictures of them, or remove their folders"
             )
 
 

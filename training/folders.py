@@ -98,7 +98,12 @@ def list_classes(root: Path, *, encoded: bool) -> dict[str, list[Path]]:
             deeper = ", ".join(path.name for path in list_folders(folder)[:5])
             found = f"only the folders {deeper}; is {folder} the folder that you mean?" if deeper else "nothing in it"
             raise TrainingError(f"class {folder.name} in {root} is empty: {FORM}, found {found}")
-        listed[unquote(folder.name) if encoded else folder.name] = files
+        name = unquote(folder.name) if encoded else folder.name
+        if not name.isprintable():  # bytes that are no UTF-8 are not, either
+            raise TrainingError(
+                f"{name!a} in {root} can be no label: expected characters that can be printed; rename it"
+            )
+        listed[name] = files
     return listed
 
 

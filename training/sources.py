@@ -49,14 +49,23 @@ def load(path: Path | None, name: str, preparation: str | None = None, models: P
     feedback = find_feedback(path, name)
     if feedback is None:
         return load_folder(path, preparation or "fit")
-    return load_folder(feedback, preparation or recall_preparation(models, feedback.resolve().parent.name), kept=True)
+    return load_feedback(feedback, preparation, models)
 
 
-def load_folder(path: Path, preparation: str, *, kept: bool = False) -> Dataset:
-    """Class folders. Pictures that the service `kept` are prepared already."""
-    found = folders.find(path, encoded=kept)
-    parts, names, broken = folders.read(found, preparation, "none" if kept else "auto")
-    return assemble(path, found.classes, preparation, parts, names, broken)
+def load_folder(path: Path, preparation: str) -> Dataset:
+    """Class folders."""
+    found = folders.find(path)
+    parts, names, broken = folders.read(found, preparation)
+    return assemble(path.resolve().name, found.classes, preparation, parts, names, broken)
+
+
+def load_feedback(path: Path, preparation: str | None, models: Path | None) -> Dataset:
+    """What the service kept of a model; its pixels are those that the network saw."""
+    model = path.resolve().parent.name
+    found = folders.find(path, encoded=True)
+    preparation = preparation or recall_preparation(models, model)
+    parts, names, broken = folders.read(found, preparation, "none")
+    return assemble(f"feedback on {model}", found.classes, preparation, parts, names, broken)
 
 
 def load_idx(path: Path, preparation: str) -> Dataset:
@@ -70,7 +79,7 @@ def load_idx(path: Path, preparation: str) -> Dataset:
         if len(part)
     }
     names = {name: [f"{name}, picture {number}" for number in range(len(part))] for name, part in parts.items()}
-    return assemble(path, classes, preparation, parts, names, [], digests)
+    return assemble(path.resolve().name, classes, preparation, parts, names, [], digests)
 
 
 def prepare(picture: Pixels, target: Input) -> Pixels:
@@ -79,7 +88,7 @@ def prepare(picture: Pixels, target: Input) -> Pixels:
 
 
 def assemble(
-    path: Path,
+    name: str,
     classes: tuple[str, ...],
     preparation: str,
     given: Mapping[str, Part],
@@ -90,7 +99,7 @@ def assemble(
     """Divide what was read, and say where it comes from."""
     parts, doubled = divide(given, names, classes)
     return Dataset(
-        name=path.resolve().name,
+        name=name,
         source="pictures of one's own",
         licence="",
         digests=digests or {"pictures": digest_parts(parts, classes)},

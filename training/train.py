@@ -31,7 +31,9 @@ SETTLING = 3_000
 """Training pictures that means and variances are measured on: to within a percent."""
 
 
-def train(config: Config, training: Part, validation: Part) -> tuple[keras.Model, Progress]:
+def train(
+    config: Config, training: Part, validation: Part, build: Build = build_learner
+) -> tuple[keras.Model, Progress]:
     """Train the documented network, keep the weights with the lowest validation loss.
 
     The same config, pictures and machine give the same weights, interrupted or not: all chance comes from the seed,
@@ -41,6 +43,7 @@ def train(config: Config, training: Part, validation: Part) -> tuple[keras.Model
         config: The run; with `resume` it goes on from its saved state, if there is one.
         training: Pictures to learn.
         validation: Pictures to choose the epoch by.
+        build: Makes the network, in the form in which it learns.
 
     Returns:
         The documented network with its best weights, and the curves.
@@ -50,7 +53,7 @@ def train(config: Config, training: Part, validation: Part) -> tuple[keras.Model
     """
     tf.config.experimental.enable_op_determinism()
     teachers = train_teachers(config, training, validation) if config.recipe.taught else []
-    learner, progress = learn(config, build_learner, training, validation, teachers)
+    learner, progress = learn(config, build, training, validation, teachers)
     return fold(learner), progress
 
 
@@ -59,7 +62,9 @@ def train_teachers(config: Config, training: Part, validation: Part) -> list[ker
     teachers = []
     for number, recipe in enumerate(TEACHERS, start=1):
         recipe = replace(recipe, arithmetic=config.recipe.arithmetic, epochs=min(recipe.epochs, config.recipe.epochs))
-        own = replace(config, recipe=recipe, recipe_name=f"teacher-{number}", seed=number, resume=True)
+        recipe = replace(recipe, batch=config.recipe.batch, rounds=config.recipe.rounds)
+        own = replace(config, recipe=recipe, recipe_name=f"teacher-{number}", seed=number)
+        own = replace(own, resume=checkpoint.fits(own))  # one that learnt from other pictures is trained anew
         print(f"Teacher {number} of {len(TEACHERS)}", file=sys.stderr)
         teachers.append(learn(own, build_teacher, training, validation)[0])
     return teachers
@@ -171,11 +176,13 @@ def run_epoch(
 def draw_batches(part: Part, config: Config, epoch: int) -> Iterator[tuple[Pixels, Pixels]]:
     """All pictures once a round, in an order and with distortions that only seed and epoch decide."""
     random = np.random.default_rng([config.seed, epoch])
+    paper = np.uint8(part.paper)
     for _ in range(config.recipe.rounds):
         order = random.permutation(len(part))
         for start in range(0, len(part), config.recipe.batch):
             chosen = order[start : start + config.recipe.batch]
-            yield distort(part.pictures[chosen], config.recipe, random), part.labels[chosen]
+            # Distorting takes ink for light and what lies outside for black: on white paper, of the negative.
+            yield paper ^ distort(paper ^ part.pictures[chosen], config.recipe, random), part.labels[chosen]
 
 
 @contextlib.contextmanager

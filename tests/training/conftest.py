@@ -13,7 +13,7 @@ SHAPE = (28, 28, 1)
 
 if find_spec("tensorflow") is None:
     # They import it at their top; all of them carry the marker `tensorflow`.
-    collect_ignore = [f"test_{name}.py" for name in ("agreement", "export", "main", "network", "train")]
+    collect_ignore = [f"test_{name}.py" for name in ("agreement", "export", "main", "network", "train", "transfer")]
 
 
 def draw_part(hands: range) -> Part:

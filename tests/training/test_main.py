@@ -22,7 +22,7 @@ def small(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("CONVOLVE_DATA", raising=False)
     monkeypatch.delenv("CONVOLVE_MODELS", raising=False)
     monkeypatch.setattr(command, "load", lambda *_: tiny)
-    monkeypatch.setattr("training.config.LEAST_STEPS", 8)
+    monkeypatch.setattr(command, "LEAST_STEPS", 8)
     monkeypatch.setitem(RECIPES, "standard", replace(RECIPES["standard"], epochs=2, batch=16))
 
 
@@ -36,6 +36,8 @@ def test_run_ends_with_a_version_and_its_folder_on_stdout(capsys: pytest.Capture
     assert manifest.training["seed"] == 3
     assert manifest.training["epochs"] == 2
     assert manifest.training["data"]["training"] == 60
+    assert manifest.gate["passed"]
+    assert manifest.gate["latency"]["one_ms"] > 0
     assert 0.1 < manifest.training["temperature"] < 8
     page = (tmp_path / "models/digits/1/report.html").read_text()
     assert page.count('alt="Test picture') == page.count("read as <b")  # these pictures may be shown
@@ -75,9 +77,30 @@ def test_curves_are_written_for_tensorboard_where_asked(tmp_path: Path) -> None:
         assert name in written
 
 
+def test_refused_version_is_published_by_force_without_training_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def judge(*_: object, force: bool) -> dict[str, bool]:
+        if not force:
+            raise TrainingError("not published: validation accuracy")
+        return {"passed": False, "forced": True}
+
+    monkeypatch.setattr("training.export.judge", judge)
+    assert command.main(["--name", "digits"]) == 1
+    assert "error: not published: validation accuracy" in capsys.readouterr().err
+    assert list((tmp_path / "models/digits").iterdir()) == []
+
+    assert command.main(["--name", "digits", "--resume", "--force"]) == 0
+    assert "Epoch" not in capsys.readouterr().err
+    assert Manifest.read(tmp_path / "models/digits/1").gate == {"passed": False, "forced": True}
+    assert list((tmp_path / "runs/digits").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "flags",
     [
+        ["--freeze"],
+        ["--prepare", "sharpened"],
         ["--epochs", "0"],
         ["--epochs", "51"],
         ["--epochs", "many"],

@@ -12,7 +12,7 @@ from tests.training.conftest import make_config
 from training import checkpoint, train
 from training.checkpoint import Arrays, Progress
 from training.config import Config
-from training.datasets import Dataset
+from training.datasets import Dataset, Part
 from training.errors import TrainingError
 from training.learner import build_learner, fold
 
@@ -130,7 +130,10 @@ def test_state_of_another_run_is_refused(config: Config, tiny: Dataset, monkeypa
     with pytest.raises(KeyboardInterrupt):
         train.train(config, tiny.train, tiny.test)
     other = replace(config, resume=True, recipe=replace(config.recipe, epochs=5))
-    with pytest.raises(TrainingError, match=r'state of another run: expected .*"epochs": 5.* found .*"epochs": 4'):
+    with pytest.raises(TrainingError, match=r'state of another run: expected {"epochs": 5}, found {"epochs": 4}; give'):
+        train.train(other, tiny.train, tiny.test)
+    other = replace(config, resume=True, origins={"pictures": "ab12"})
+    with pytest.raises(TrainingError, match=r'another run: expected {"pictures": "ab12"}, found {}; give'):
         train.train(other, tiny.train, tiny.test)
 
 
@@ -159,6 +162,21 @@ def test_weights_of_the_best_epoch_are_kept(whole: tuple[Arrays, Progress], conf
     assert_same(weights, fold(learner).get_weights())
     losses = [point["validation_loss"] for point in progress.curves]
     assert losses[progress.best_epoch - 1] == min(losses)
+
+
+def test_white_paper_goes_on_beyond_the_edge(config: Config, tiny: Dataset) -> None:
+    negative = Part(255 - tiny.train.pictures, tiny.train.labels)
+    assert (tiny.train.paper, negative.paper) == (0, 255)
+    batches = (train.draw_batches(part, config, 1) for part in (tiny.train, negative))
+    for (light, _), (dark, _) in zip(*batches, strict=True):
+        np.testing.assert_array_equal(light, 255 - dark)
+
+
+def test_small_set_is_gone_over_several_times_an_epoch(config: Config, tiny: Dataset) -> None:
+    twice = replace(config, recipe=replace(config.recipe, rounds=2))
+    labels = [label for _, labels in train.draw_batches(tiny.train, twice, 1) for label in labels]
+    assert np.bincount(labels).tolist() == [12] * 10
+    assert train.count_steps(tiny.train, twice.recipe) == 8
 
 
 def test_every_epoch_has_all_pictures_once_in_an_order_of_its_own(config: Config, tiny: Dataset) -> None:

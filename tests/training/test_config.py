@@ -1,0 +1,18 @@
+import math
+
+import pytest
+
+from training.config import LEAST_STEPS, RECIPES, suit
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_mnist_is_learnt_as_the_recipe_says(name: str) -> None:
+    assert suit(RECIPES[name], 55_000, LEAST_STEPS) == RECIPES[name]
+
+
+@pytest.mark.parametrize("pictures", [6, 30, 100, 600, 5_000])
+def test_small_sets_get_enough_steps_in_batches_as_documented(pictures: int) -> None:
+    recipe = suit(RECIPES["standard"], pictures, LEAST_STEPS)
+    steps = recipe.epochs * recipe.rounds * math.ceil(pictures / recipe.batch)
+    assert LEAST_STEPS <= steps <= 3 * LEAST_STEPS
+    assert 8 <= recipe.batch <= 128

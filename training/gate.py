@@ -1,0 +1,191 @@
+"""What a new version must show before it is published: that it is what was trained, no worse, and no slower."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service import engines
+from service.engines import Engine
+from service.errors import ServiceError
+from service.manifest import Manifest
+from training.datasets import Part
+from training.errors import TrainingError
+
+TOLERANCE = 1e-5
+"""How far the probabilities of two engines may be apart, both computing in float32."""
+MARGIN = 0.001
+"""Share of the validation pictures that a version may get wrong beyond what the newest one gets wrong. On small sets
+one standard error of that difference is more, and is allowed instead: there, one picture says nothing."""
+SLOWDOWN = 3.0
+"""How many times as long as the newest version's an answer may take: a version that must give up int8 for its accuracy
+stays below that."""
+BATCH = 64
+"""Pictures of the larger of the two questions that are timed."""
+WAY_OUT = "to publish it as it is, give the same command with --resume --force: nothing is learnt again"
+TURNS = 30
+"""Times that each question is asked; the quickest answer counts, since the others say what else the machine did."""
+
+
+class Version(NamedTuple):
+    """One that can be loaded."""
+
+    folder: Path
+    manifest: Manifest
+
+    def load(self, engine: str = "openvino", precision: str = "f32") -> Engine:
+        return engines.load(engine, self.folder, self.manifest, 1, precision)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition, in words for whoever reads the manifest."""
+
+    name: str
+    passed: bool
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long one thread takes, in the arithmetic that serving would choose on this machine."""
+
+    precision: str
+    one_ms: float
+    """Milliseconds for one picture."""
+    batch_ms: float
+    """For a batch of `BATCH`."""
+    batch: int = BATCH
+
+    @property
+    def words(self) -> str:
+        return f"{self.one_ms:.3f} ms, and {self.batch_ms:.2f} ms for {self.batch} ({self.precision})"
+
+
+def judge(folder: Path, manifest: Manifest, validation: Part, before: Path | None, *, force: bool) -> dict[str, Any]:
+    """Try a version that is ready.
+
+    Args:
+        folder: With its networks.
+        manifest: Of the version, its precisions measured.
+        validation: Pictures that nothing was learnt from.
+        before: Folder of the newest version of the same name, if there is one.
+        force: Let it pass whatever is found.
+
+    Returns:
+        What goes into the manifest: `passed`, `forced`, `latency`, and each of the `checks`.
+
+    Raises:
+        TrainingError: It does not pass, and is not forced.
+        BadVersion: It can not be loaded at all.
+    """
+    new = Version(folder, manifest)
+    old, missing = recall(before)
+    latency, *pace = measure([new, old] if old else [new])
+    checks = [
+        check_golden(new),
+        check_accuracy(new, old, validation) if old else Check("validation accuracy", True, missing, "not compared"),
+        check_latency(latency, pace[0]) if old else Check("latency", True, missing, latency.words),
+    ]
+    failed = [check for check in checks if not check.passed]
+    if failed and not force:
+        words = "; ".join(f"{check.name}: expected {check.expected}, found {check.found}" for check in failed)
+        raise TrainingError(f"not published: {words}; {WAY_OUT}")
+    return {
+        "passed": not failed,
+        "forced": bool(failed),
+        "latency": asdict(latency),
+        "checks": [asdict(check) for check in checks],
+    }
+
+
+def recall(before: Path | None) -> tuple[Version | None, str]:
+    """The newest version, or why there is nothing to compare with. A damaged one must not stop a better one."""
+    if before is None:
+        return None, "no version before"
+    try:
+        old = Version(before, Manifest.read(before))
+        old.load()
+    except ServiceError as error:
+        return None, f"version {before.name} can not be loaded: {type(error).__name__}"
+    return old, ""
+
+
+def check_golden(new: Version) -> Check:
+    """Whether both engines answer to the golden pictures what Keras answered."""
+    shape = new.manifest.input.shape
+    pictures = np.stack([np.frombuffer(golden.pixels, np.uint8).reshape(shape) for golden in new.manifest.golden])
+    expected = np.array([golden.probabilities for golden in new.manifest.golden])
+    apart = {
+        engine: float(np.abs(new.load(engine).predict(pictures) - expected).max())
+        for engine in ("openvino", "tensorflow")
+    }
+    return Check(
+        "golden pictures",
+        all(distance <= TOLERANCE for distance in apart.values()),
+        f"probabilities within {TOLERANCE} of Keras'",
+        ", ".join(f"{distance:.1e} apart in {engine}" for engine, distance in apart.items()),
+    )
+
+
+def check_accuracy(new: Version, old: Version, validation: Part) -> Check:
+    """Whether it is as good as the newest version, on the same validation pictures."""
+    name = "validation accuracy"
+    if differs := compare_kinds(new.manifest, old.manifest):
+        return Check(name, True, differs, "not compared")
+    right, before = (find_right(version.load(), validation) for version in (new, old))
+    margin = max(MARGIN * len(validation), math.sqrt((right != before).sum()))
+    return Check(
+        name,
+        bool(before.sum() - right.sum() <= margin),
+        f"at most {margin / len(validation):.2%} below the {before.mean():.2%} of version {old.manifest.version}",
+        f"{right.mean():.2%} of {len(validation):,} pictures",
+    )
+
+
+def compare_kinds(new: Manifest, old: Manifest) -> str:
+    """Why two versions can not be compared by their accuracy; empty if they can."""
+    if new.labels != old.labels:
+        return f"version {old.version} has other labels"
+    if (new.input.shape, new.input.preparation) != (old.input.shape, old.input.preparation):
+        return f"version {old.version} takes pictures that are prepared otherwise"
+    return ""
+
+
+def find_right(engine: Engine, part: Part) -> NDArray[np.bool_]:
+    """Which pictures are answered rightly."""
+    right: NDArray[np.bool_] = engine.predict(part.pictures).argmax(axis=1) == part.labels
+    return right
+
+
+def check_latency(new: Latency, old: Latency) -> Check:
+    """Whether it is quick enough beside the newest version."""
+    return Check(
+        "latency",
+        new.one_ms <= SLOWDOWN * old.one_ms and new.batch_ms <= SLOWDOWN * old.batch_ms,
+        f"at most {SLOWDOWN:g} × the version before: {old.words}",
+        new.words,
+    )
+
+
+def measure(versions: Sequence[Version]) -> list[Latency]:
+    """Time each version. They take turns, so that what else the machine does harms all of them alike."""
+    loaded = [version.load(precision="auto") for version in versions]
+    times: list[dict[int, list[float]]] = [{1: [], BATCH: []} for _ in versions]
+    for _ in range(TURNS):
+        for version, engine, kept in zip(versions, loaded, times, strict=True):
+            for size in (1, BATCH):
+                pictures = np.zeros((size, *version.manifest.input.shape), np.uint8)
+                began = time.perf_counter()
+                engine.predict(pictures)
+                kept[size].append(1000 * (time.perf_counter() - began))
+    return [
+        Latency(engine.precision, round(min(kept[1]), 4), round(min(kept[BATCH]), 3))
+        for engine, kept in zip(loaded, times, strict=True)
+    ]
