@@ -22,6 +22,7 @@ from training.config import SPLIT_SEED, Config
 from training.datasets import Dataset, Part, Pixels
 from training.errors import TrainingError
 from training.gate import judge
+from training.novelty import add_novelty
 from training.quantize import compare, quantize
 from training.report import comparison
 from training.report.comparison import find_before, write_report
@@ -134,6 +135,7 @@ def publish(
     words: Mapping[str, Any],
     parts: Mapping[str, Part],
     pictures: Mapping[int, Pixels] | None = None,
+    novelty: keras.Model | None = None,
     *,
     force: bool = False,
 ) -> Path:
@@ -147,6 +149,7 @@ def publish(
         parts: `training`, on which the network in int8 is calibrated, and `validation` and `test`, on which each
             arithmetic is measured.
         pictures: Those of the worst mistakes that may be shown, by their place in the test part.
+        novelty: From `learn_novelty`; its threshold is chosen on `validation`.
         force: Publish what does not pass the gate.
 
     Returns:
@@ -162,6 +165,9 @@ def publish(
         quantize(draft, parts["training"])
         held_back = {name: parts[name] for name in ("validation", "test")}
         manifest = replace(manifest, precisions=compare(draft, manifest, held_back))
+        if novelty:
+            found = add_novelty(draft, novelty, held_back)
+            manifest, words = replace(manifest, novelty=found), {**words, "novelty": asdict(found)}
         before = find_before(folder)
         manifest = replace(manifest, gate=judge(draft, manifest, parts["validation"], before, force=force))
         since = comparison.compare(words, manifest, before)

@@ -92,11 +92,10 @@ def draw(
     side = height * min(size)
     rng = np.random.default_rng((seed, digit))
     ways = DIGITS[digit]
-    way, hand = ways[rng.integers(len(ways))], _hand(rng)
-    paths = [side * _bend(_smooth(stroke), hand) for stroke in way.split("|")]
+    paths = [side * path for path in write(ways[rng.integers(len(ways))], rng)]
     points = np.concatenate(paths)
     shift = np.array(centre) * size - (points.min(axis=0) + points.max(axis=0)) / 2
-    mask = _ink([path + shift for path in paths], size, width=max(1.0, pen * side))
+    mask = lay_ink([path + shift for path in paths], size, width=max(1.0, pen * side))
 
     grey = isinstance(ink, int) and isinstance(paper, int)
     mode = "L" if grey else "RGB"
@@ -140,10 +139,19 @@ def centred(sheet: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
     return np.repeat(np.asarray(page)[:, :, None], channels, axis=2)
 
 
-def _smooth(stroke: str, steps: int = 12) -> np.ndarray:
-    """Points (n, 2) on the Catmull-Rom curve through the points of `stroke`, the digit being 1 high."""
-    given = [[float(number) / 100 for number in point.split(",")] for point in stroke.split()]
-    points = np.array([given[0], *given, given[-1]])
+def write(way: str, rng: np.random.Generator) -> list[np.ndarray]:
+    """Paths (n, 2) of the strokes of `way`, as some hand writes them; the whole is about 1 high."""
+    hand = draw_hand(rng)
+    strokes = [
+        np.array([[float(number) / 100 for number in point.split(",")] for point in stroke.split()])
+        for stroke in way.split("|")
+    ]
+    return [bend(smooth(points), hand) for points in strokes]
+
+
+def smooth(given: np.ndarray, steps: int = 12) -> np.ndarray:
+    """Points (n, 2) on the Catmull-Rom curve through the points (m, 2) of a stroke."""
+    points = np.concatenate([given[:1], given, given[-1:]])
     before, start, end, after = (points[i : len(points) - 3 + i, None] for i in range(4))
     t = np.linspace(0, 1, steps)[:, None]
     curve = start + t / 2 * (
@@ -152,20 +160,20 @@ def _smooth(stroke: str, steps: int = 12) -> np.ndarray:
     return np.asarray(curve.reshape(-1, 2))
 
 
-def _hand(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw_hand(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A hand: slant, turn and width as a matrix (2, 2); directions and phases of a gentle wave that bends the plane."""
     slant, turn, width = rng.normal(0, 0.12), rng.normal(0, 0.06), rng.uniform(0.8, 1.15)
     matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) @ [[width, 0], [slant, 1]]
     return matrix, rng.normal(0, 4, (2, 2)), rng.uniform(0, 2 * np.pi, 2)
 
 
-def _bend(points: np.ndarray, hand: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+def bend(points: np.ndarray, hand: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
     """Bend the whole plane, so that strokes which meet still meet."""
     matrix, waves, phases = hand
     return np.asarray((points + 0.025 * np.sin(points @ waves + phases)) @ matrix)
 
 
-def _ink(paths: list[np.ndarray], size: tuple[int, int], *, width: float) -> Image.Image:
+def lay_ink(paths: list[np.ndarray], size: tuple[int, int], *, width: float) -> Image.Image:
     """How much of each pixel a round pen of `width` pixels covers, as mode L."""
     low = np.floor(np.min([path.min(axis=0) for path in paths], axis=0) - width).astype(int)
     high = np.ceil(np.max([path.max(axis=0) for path in paths], axis=0) + width).astype(int)
