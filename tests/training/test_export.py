@@ -20,6 +20,7 @@ from training.checkpoint import Progress
 from training.datasets import Dataset, Part
 from training.errors import TrainingError
 from training.network import build_network
+from training.novelty import build
 from training.report.figures import Figures, measure_figures
 
 pytestmark = pytest.mark.tensorflow
@@ -238,3 +239,15 @@ def test_report_has_curves_and_all_that_was_measured(report: dict[str, Any]) -> 
     assert report["calibration"]["temperature"] == 1.25
     assert report["calibration"]["test"].keys() == {"before", "after"}
     assert report["stress"].keys() == {"shift", "rotation", "scale", "noise", "thickness"}
+
+
+def test_novelty_network_is_listed_and_told(
+    network: keras.Model, manifest: Manifest, report: dict[str, Any], parts: dict[str, Part], tmp_path: Path
+) -> None:
+    score = build((28, 28, 1), 10, "float32")
+    score = keras.Model(score.inputs, score.outputs[0][:, -1:])
+    folder = export.publish(tmp_path, network, manifest, report, parts, novelty=score)
+    written = Manifest.read(folder)
+    assert written.novelty is not None
+    assert {"novelty/network.xml", "novelty/network.bin"} < written.files.keys()
+    assert json.loads((folder / "report.json").read_text())["novelty"]["threshold"] == written.novelty.threshold
