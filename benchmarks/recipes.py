@@ -15,8 +15,9 @@ from tempfile import TemporaryDirectory
 
 import keras
 
-from training.config import RECIPES, SPLIT_SEED, VALIDATION, Config, choose_arithmetic
-from training.datasets import Dataset, Part, load_mnist, split
+from training.config import RECIPES, Config, choose_arithmetic
+from training.datasets import Dataset, Part
+from training.idx import load_mnist
 from training.train import train
 
 EPOCHS = 12
@@ -64,11 +65,10 @@ def follow_example(data: Dataset, seed: int) -> keras.Model:
 
 
 def follow_quick(data: Dataset, seed: int) -> keras.Model:
-    training, validation = split(data.train, VALIDATION, SPLIT_SEED)
     recipe = replace(RECIPES["quick"], arithmetic=choose_arithmetic())
     with TemporaryDirectory() as runs:
         config = Config(recipe, "quick", "mnist", seed, None, Path("models"), Path(runs))
-        return train(config, training, validation)[0]
+        return train(config, data.train, data.validation)[0]
 
 
 def timed(follow: Callable[[], keras.Model], part: Part) -> tuple[float, float]:

@@ -123,7 +123,7 @@ def check_golden(new: Version) -> Check:
     pictures = np.stack([np.frombuffer(golden.pixels, np.uint8).reshape(shape) for golden in new.manifest.golden])
     expected = np.array([golden.probabilities for golden in new.manifest.golden])
     apart = {
-        engine: float(np.abs(new.load(engine).predict(pictures) - expected).max())
+        engine: float(np.abs(new.load(engine).predict(pictures).probabilities - expected).max())
         for engine in ("openvino", "tensorflow")
     }
     return Check(
@@ -160,7 +160,7 @@ def compare_kinds(new: Manifest, old: Manifest) -> str:
 
 def find_right(engine: Engine, part: Part) -> NDArray[np.bool_]:
     """Which pictures are answered rightly."""
-    right: NDArray[np.bool_] = engine.predict(part.pictures).argmax(axis=1) == part.labels
+    right: NDArray[np.bool_] = engine.predict(part.pictures).probabilities.argmax(axis=1) == part.labels
     return right
 
 
