@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import functools
+import logging
 import os
 import re
 import shlex
@@ -145,6 +146,7 @@ def run(config: Config) -> Path:
         from training.report.page import pick_worst
         from training.train import train
         from training.transfer import build_from, load_start, measure_gain
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns that each settling is a new function, as it is
 
     start = load_start(config.start, freeze=config.freeze) if config.start else None
     origins = data.digests | (start.origin if start else {})

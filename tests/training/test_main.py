@@ -144,7 +144,7 @@ def test_environment_stands_behind_the_flags(monkeypatch: pytest.MonkeyPatch) ->
 def test_seed_does_not_change_the_validation_part(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def look(_: Config, __: object, validation: object) -> None:
+    def look(_: Config, __: object, validation: object, ___: object) -> None:
         seen.append(hashlib.sha256(validation.pictures.tobytes()).hexdigest())
         raise TrainingError("seen enough")
 
