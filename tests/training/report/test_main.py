@@ -64,8 +64,8 @@ def test_measures_anew_and_keeps_the_curves(version: Path) -> None:
 def test_other_data_is_refused(
     version: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = Dataset("others", "elsewhere", "theirs", {"train": "ef" * 32}, LABELS, train=PART, test=PART)
-    monkeypatch.setattr(command, "load_mnist", lambda _: other)
+    other = Dataset("others", "elsewhere", "theirs", {"train": "ef" * 32}, LABELS, PART, PART, PART)
+    monkeypatch.setattr(command, "load", lambda *_: other)
     before = (version / "report.json").read_bytes()
     assert command.main([str(version), "--measure"]) == 1
     assert "was trained on signs of other files" in capsys.readouterr().err
