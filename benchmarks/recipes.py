@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import keras
+import numpy as np
 
 from training.config import RECIPES, Config, choose_arithmetic
 from training.datasets import Dataset, Part
@@ -58,8 +59,11 @@ def follow_example(data: Dataset, seed: int) -> keras.Model:
     network.compile(
         keras.optimizers.Adadelta(1.0), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
     )
-    pictures, held_back = (part.pictures.astype("float32") / 255 for part in (data.train, data.test))
-    network.fit(pictures, data.train.labels, 128, EPOCHS, verbose=2, validation_data=(held_back, data.test.labels))
+    # It holds nothing back for choices.
+    pictures = np.concatenate([data.train.pictures, data.validation.pictures]).astype("float32") / 255
+    labels = np.concatenate([data.train.labels, data.validation.labels])
+    held_back = data.test.pictures.astype("float32") / 255
+    network.fit(pictures, labels, 128, EPOCHS, verbose=2, validation_data=(held_back, data.test.labels))
     # It is given pictures from 0 to 1; the other one scales them itself.
     return keras.Sequential([keras.Input((28, 28, 1)), layers.Rescaling(1 / 255), network])
 
