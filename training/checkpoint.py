@@ -60,7 +60,7 @@ def describe(config: Config) -> str:
 
 def find_differences(one: str, other: str) -> tuple[str, str]:
     """Of two descriptions, as JSON, the entries that are not the same."""
-    both = [{**run, **run.pop("recipe", {})} for run in (json.loads(one), json.loads(other))]
+    both = [{**run.pop("recipe", {}), **run} for run in (json.loads(one), json.loads(other))]
     names = sorted(name for name in both[0] | both[1] if both[0].get(name) != both[1].get(name))
     first, second = (json.dumps({name: run[name] for name in names if name in run}) for run in both)
     return first, second

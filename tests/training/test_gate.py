@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.engines import Answers
 from service.errors import BadVersion
 from service.manifest import Golden, Input, Manifest
 from training import gate
@@ -29,11 +30,11 @@ class Engine:
         self.wrong = wrong
         self.off = off
 
-    def predict(self, pixels: np.ndarray) -> np.ndarray:
+    def predict(self, pixels: np.ndarray) -> Answers:
         odd = pixels[:, 0, 0, 0] % 2
         if len(pixels) > 1:
             odd[: self.wrong] = 1 - odd[: self.wrong]
-        return np.stack([1 - odd - self.off, odd + self.off], axis=1).astype(np.float32)
+        return Answers(np.stack([1 - odd - self.off, odd + self.off], axis=1).astype(np.float32))
 
 
 @pytest.fixture
@@ -101,8 +102,8 @@ def test_margin_is_a_thousandth_or_one_standard_error(
 
 def test_exchanged_mistakes_are_noise(versions: dict[str, Any], tmp_path: Path) -> None:
     class Other(Engine):
-        def predict(self, pixels: np.ndarray) -> np.ndarray:
-            return super().predict(pixels[::-1])[::-1]  # wrong about the last few
+        def predict(self, pixels: np.ndarray) -> Answers:
+            return Answers(super().predict(pixels[::-1]).probabilities[::-1])  # wrong about the last few
 
     versions["1"] = Engine(wrong=10)
     versions["new"] = Other(wrong=14)  # 24 changed sides: four more or fewer are within one standard error
