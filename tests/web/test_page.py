@@ -402,7 +402,7 @@ def test_axe_finds_nothing_serious(open_page: Open, options: dict[str, Any]) -> 
 
 def test_the_page_is_small(open_page: Open) -> None:
     """All that is needed before the first drawing, as it goes over the wire, without what the service computes."""
-    page = open_page("", ready=False)
+    page = open_page()  # all of it, so that nothing of this first time arrives below
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     session.send("Network.setCacheDisabled", {"cacheDisabled": True})
