@@ -141,7 +141,7 @@ def run(config: Config) -> Path:
         from training import export
         from training.calibrate import calibrate
         from training.learner import build_learner
-        from training.novelty import learn_novelty
+        from training.novelty import provide_novelty
         from training.report.figures import measure_figures
         from training.report.page import pick_worst
         from training.train import train
@@ -161,7 +161,7 @@ def run(config: Config) -> Path:
     figures = measure_figures(predict, parts, data.classes, temperature)
     for name, measured in {"validation": figures.validation, "test": figures.test}.items():
         say(f"{name}: {measured.accuracy:.2%} of {measured.pictures:,}, loss {measured.loss:.4f}")
-    novelty = learn_novelty(data.train, data.validation, config.recipe.policy, config.seed)
+    novelty = provide_novelty(config, data.train, data.validation)
     manifest = export.describe(config, data, network, progress, figures)
     report = export.report(progress, figures, data)
     if start:
@@ -170,7 +170,7 @@ def run(config: Config) -> Path:
     pictures = pick_worst(report, data.test) if data.shareable else None
     parts |= {"training": data.train}
     version = export.publish(folder, network, manifest, report, parts, pictures, novelty, force=config.force)
-    for path in (config.state, config.gain):
+    for path in (config.state, config.gain, config.novelty):
         path.unlink(missing_ok=True)
     return version
 

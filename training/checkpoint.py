@@ -85,6 +85,23 @@ def save(config: Config, network: keras.Model, progress: Progress) -> None:
         draft.unlink(missing_ok=True)
 
 
+def keep_weights(path: Path, config: Config, weights: Arrays) -> None:
+    """Write the weights of a finished network of this run, for the case that its version is refused."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = {f"weight_{index}": value for index, value in enumerate(weights)}
+    with path.open("wb") as file:
+        np.savez(file, run=describe(config), **arrays)
+
+
+def recall_weights(path: Path, config: Config) -> Arrays | None:
+    """Those weights, if the run goes on and they are of this very run."""
+    if not (config.resume and path.exists()):
+        return None
+    state = read(path)
+    run = str(state.pop("run", ""))
+    return [state[f"weight_{index}"] for index in range(len(state))] if run == describe(config) else None
+
+
 def fits(config: Config) -> bool:
     """Whether there is a saved state, and it is one of this very run."""
     return config.state.exists() and str(read(config.state).get("run")) == describe(config)

@@ -152,6 +152,11 @@ class Config:
         return self.state.with_suffix(".gain.json")
 
     @property
+    def novelty(self) -> Path:
+        """Weights of the run's novelty network, until the version is published."""
+        return self.state.with_suffix(".novelty.npz")
+
+    @property
     def events(self) -> Path | None:
         """Where this run's curves for TensorBoard go."""
         return self.tensorboard / self.name / f"{self.recipe_name}-{self.seed}" if self.tensorboard else None

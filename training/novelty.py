@@ -16,7 +16,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from service.manifest import Novelty
-from training.config import Recipe
+from training import checkpoint
+from training.checkpoint import Arrays
+from training.config import Config, Recipe
 from training.datasets import Part, Pixels
 from training.distortion import distort
 from training.outliers import make_outliers
@@ -77,9 +79,27 @@ def learn_novelty(training: Part, validation: Part, policy: str, seed: int) -> k
         if number == SORTING:
             outliers = sort_out(learner, outliers)
 
-    finished = build(training.pictures.shape[1:], classes, "float32")
-    finished.set_weights(learner.get_weights())
+    return finish(learner.get_weights(), training)
+
+
+def finish(weights: Arrays, training: Part) -> keras.Model:
+    """The network that gives the score alone, in float32."""
+    finished = build(training.pictures.shape[1:], 1 + int(training.labels.max()), "float32")
+    finished.set_weights(weights)
     return keras.Model(finished.inputs, finished.outputs[0][:, -1:])
+
+
+def provide_novelty(config: Config, training: Part, validation: Part) -> keras.Model | None:
+    """The network of this run: the one that was kept when its version was refused, or else a new one. Both as
+    `learn_novelty` says.
+    """
+    weights = checkpoint.recall_weights(config.novelty, config)
+    if weights is not None:
+        return finish(weights, training)
+    network = learn_novelty(training, validation, config.recipe.policy, config.seed)
+    if network is not None:
+        checkpoint.keep_weights(config.novelty, config, network.get_weights())
+    return network
 
 
 def sort_out(learner: keras.Model, outliers: Pixels) -> Pixels:

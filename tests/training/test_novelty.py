@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -6,6 +7,7 @@ import openvino
 import pytest
 
 from training import novelty
+from training.config import Config
 from training.datasets import Dataset, Part
 from training.novelty import add_novelty, choose_threshold, learn_novelty
 
@@ -74,3 +76,19 @@ def test_too_few_validation_pictures_are_told(tiny: Dataset, capsys: pytest.Capt
     few = Part(tiny.test.pictures[:5], tiny.test.labels[:5])
     assert learn_novelty(tiny.train, few, "float32", seed=1) is None
     assert "its threshold takes 200 validation pictures, found 5" in capsys.readouterr().out
+
+
+def test_network_of_a_refused_version_is_not_learnt_again(
+    learnt: keras.Model, config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(novelty, "learn_novelty", lambda *_: learnt)
+    novelty.provide_novelty(config, tiny.train, tiny.test)
+    monkeypatch.setattr(novelty, "learn_novelty", lambda *_: None)
+    resumed = replace(config, resume=True)
+    again = novelty.provide_novelty(resumed, tiny.train, tiny.test)
+    assert again is not None
+    pictures = tiny.test.pictures
+    np.testing.assert_array_equal(again.predict(pictures, verbose=0), learnt.predict(pictures, verbose=0))
+    assert novelty.provide_novelty(config, tiny.train, tiny.test) is None  # a new run learns anew
+    other = replace(resumed, origins={"pictures": "ab"})
+    assert novelty.provide_novelty(other, tiny.train, tiny.test) is None  # and so does one with other pictures
