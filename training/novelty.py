@@ -3,6 +3,11 @@
 It learns the classes and one more: pictures that `outliers.py` makes. Its score is the probability of that one, 0 (like
 the training pictures) to 1 (unlike). The threshold comes from the validation pictures, of which it flags at most 1 %.
 No other picture is seen in either.
+
+On MNIST (seed 1) it flags 0.9 % of validation, 0.8 % of test, and of files that show no digit: blank 100 %, noise 100 %,
+text 99.5 %, Fashion-MNIST 96.6 %, printed letters 91 %, photographs 90.5 %, handwritten letters 89 %, drawings 87 %. What
+it misses looks like a digit once it is prepared: bars, arcs, H, A and T, triangles, hearts. It learns in 3 minutes of
+processor time. `python -m tests.training.strangers models/mnist/2` counts anew.
 """
 
 import sys
@@ -43,8 +48,8 @@ SORTING = 5
 """The round after which outliers that look real are left out: as a mirrored 8, which is an 8."""
 DOUBT = 0.3
 """Those have a score below this."""
-FLAGGED = 0.008
-"""Share of the validation pictures that are flagged: 1 % is promised, and other pictures vary."""
+FLAGGED = 0.0095
+"""Share of the validation pictures that are flagged: 1 % at most is promised, and each less costs a strange picture."""
 FEWEST = 200
 """Validation pictures that a threshold takes: of fewer, 1 % is a matter of one or two."""
 PORTION = 1_000
@@ -109,10 +114,10 @@ def sort_out(learner: keras.Model, outliers: Pixels) -> Pixels:
 
 
 def build(shape: tuple[int, int, int], classes: int, policy: str) -> keras.Model:
-    """A small network for the classes and what is none of them, in that order: for 28 × 28 × 1, 1.8 million products.
+    """A small network for the classes and what is none of them, in that order.
 
-    Strides instead of pools, and the larger maps have few channels: it computes a picture in a tenth of the products
-    of the documented network.
+    Strides instead of pools, and the larger maps have few channels: 0.9 million products for 28 × 28 × 1, where the
+    documented network has 12 million.
     """
     keep = {"dtype": policy}
     layers = keras.layers
