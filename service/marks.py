@@ -1,7 +1,8 @@
-"""Which of the marks on a sheet are the digit: not the lines of ruled paper, not specks, not what stands elsewhere."""
+"""Which of the marks on a sheet are the digit: not the lines of ruled paper, not boxes, not specks."""
 
 import numpy as np
 
+REST = 0.2  # share of all writing that must be left without what lies around it
 LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
 
 
@@ -60,7 +61,7 @@ def _run_lengths(mask: np.ndarray) -> np.ndarray:
 
 
 def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Keep the heaviest connected part of a mask, and those near it that are not mere specks.
+    """Keep the heaviest connected part of a mask that does not lie around it, and those near it that are no specks.
 
     Args:
         mask: bool (height, width), with at least one pixel.
@@ -69,6 +70,9 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
     labels = _components(mask)
     weights = np.bincount(labels.ravel(), weight.ravel() + 1e-9)
     weights[0] = 0
+    for label in np.flatnonzero(weights > 0.06 * weights.max()):
+        if weights[label] < (1 - REST) * weights.sum() and _framing(labels == label):
+            weights[label] = 0
     main = int(weights.argmax())
     rows, columns = np.nonzero(labels == main)
     top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
@@ -79,6 +83,17 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
         if r.max() > top - reach and r.min() < bottom + reach and c.max() > left - reach and c.min() < right + reach:
             keep.add(int(label))
     return np.isin(labels, list(keep))
+
+
+def _framing(mark: np.ndarray) -> bool:
+    """Whether a mark is no writing but lies around it: the box of a form, the rim of a table."""
+    rows, columns = np.nonzero(mark)
+    left, right, top, bottom = columns.min(), columns.max(), rows.min(), rows.max()
+    side = max(right - left, bottom - top)
+    band = 1 + 0.07 * side
+    inside = (columns > left + band) & (columns < right - band) & (rows > top + band) & (rows < bottom - band)
+    boxed = inside.mean() < 0.15 and min(right - left, bottom - top) > 0.3 * min(mark.shape)
+    return bool(boxed or sum(edge.sum() for edge in (mark[0], mark[-1], mark[:, 0], mark[:, -1])) > 0.7 * side)
 
 
 def _components(mask: np.ndarray) -> np.ndarray:

@@ -87,6 +87,8 @@ TURNS = {
 ORIENTATION = 0x0112
 
 DETAIL = 1600  # pixels on the longer side that are kept of a large picture: enough for a digit on a page of paper
+CUT = 64  # pixels on the longer side up to which a picture is no photograph of a sheet, but a digit that was cut out
+LEAST = 112  # pixels on the longer side to which a smaller picture is enlarged: strokes of a few pixels become smooth
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,11 +348,14 @@ def looks_prepared(pixels: np.ndarray) -> bool:
 
 
 def _fit(flat: Image.Image, shape: tuple[int, int, int]) -> Seen:
-    """Scaled to fit, the rest in the colour of its corner."""
+    """Scaled to fit, the rest in the colour that its edge has most: each channel's median."""
     height, width, channels = shape
     small = ImageOps.contain(flat, (width, height), Image.Resampling.BICUBIC)
     corner = (width - small.width) // 2, (height - small.height) // 2
-    sheet = Image.new(flat.mode, (width, height), small.getpixel((0, 0)))
+    inner = np.asarray(small).reshape(small.height, small.width, channels)
+    edge = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+    paper = tuple(int(value) for value in np.median(edge, axis=0))
+    sheet = Image.new(flat.mode, (width, height), paper if channels > 1 else paper[0])
     sheet.paste(small, corner)
     pixels = np.asarray(sheet).reshape(height, width, channels)
     box = (0.0, 0.0, float(flat.width), float(flat.height))
@@ -361,7 +366,10 @@ def _centre(flat: Image.Image, size: tuple[int, int], shape: tuple[int, int, int
     """Found by `paper.py`, told in pixels of the picture as it was sent."""
     if max(flat.size) > 2 * DETAIL:
         flat = flat.reduce(max(flat.size) // DETAIL)
-    placed = paper.place(flat, shape)
+    elif max(flat.size) < LEAST:
+        more = -(-LEAST // max(flat.size))
+        flat = flat.resize((flat.width * more, flat.height * more), Image.Resampling.BICUBIC)
+    placed = paper.place(flat, shape, plain=max(size) <= CUT)
     if placed.box is None:
         return Seen(placed.pixels, prepared=True)
     times = size[0] / flat.width

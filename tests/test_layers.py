@@ -29,6 +29,8 @@ LAYERS = [
     ["bodies", "metrics", "seen", "engines.openvino", "engines.tensorflow", "tensors"],
     ["board", "engines", "history", "messages", "pictures", "safetensors", "settings", "tally"],
     ["novelty", "paper", "png"],
+    ["light"],
+    ["ink"],
     ["marks"],
     ["manifest", "policy"],
     ["errors"],

