@@ -7,7 +7,7 @@ from benchmarks.bodies import LENGTH, Door, Request
 from benchmarks.contestants import WORKS, ours
 from benchmarks.pictures import draw
 from benchmarks.sampler import WrongAnswer, check
-from tests.service.conftest import client  # noqa: F401 - the service with the shipped model
+from tests.service.conftest import client, first  # noqa: F401 - the service with a shipped model
 
 SEVEN = np.eye(10, dtype=np.float32)[7:8]
 ASKED = Request(b"", [7])

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from convolve import AsyncClient, Client, Patience
 from tests.service.conftest import client as client
+from tests.service.conftest import first as first
 from tests.service.conftest import start as start
 from tests.service.conftest import store as store
 

@@ -1,6 +1,7 @@
 """The service in this process, with the shipped model or with a fake network."""
 
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,22 +41,30 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 @pytest.fixture(scope="session")
-def client() -> Iterator[TestClient]:
-    """The service with the shipped models and the settings as they come."""
-    with TestClient(create_app(Settings(models=ROOT / "models")), raise_server_exceptions=False) as client:
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the first shipped version alone: one that serves, and tells no strange pictures."""
+    root = tmp_path_factory.mktemp("first")
+    shutil.copytree(ROOT / "models" / "mnist" / "1", root / "mnist" / "1")
+    return root
+
+
+@pytest.fixture(scope="session")
+def client(first: Path) -> Iterator[TestClient]:
+    """The service with the first shipped version and the settings as they come."""
+    with TestClient(create_app(Settings(models=first)), raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def exact() -> Iterator[TestClient]:
+def exact(first: Path) -> Iterator[TestClient]:
     """The same, computing in f32: its answers are the recorded ones to the fifth digit."""
-    app = create_app(Settings(models=ROOT / "models", precision="f32"))
+    app = create_app(Settings(models=first, precision="f32"))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(monkeypatch: pytest.MonkeyPatch, first: Path) -> Iterator[Start]:
     """Start a service of one's own: `start(engine, max_queue=2)`. The engine takes the place of the shipped network."""
     with ExitStack() as stack:
 
@@ -64,7 +73,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
                 monkeypatch.setattr(engines, "load", lambda *_: engine)
                 monkeypatch.setattr("service.serving.prove", lambda *_: None)
                 monkeypatch.setattr("service.history.History.kept", lambda *_: False)  # it was none of its
-            app = create_app(Settings(**{"models": ROOT / "models", **settings}))
+            app = create_app(Settings(**{"models": first, **settings}))
             return stack.enter_context(TestClient(app, raise_server_exceptions=False))
 
         yield start

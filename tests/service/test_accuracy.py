@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from service import engines
+from service.app import create_app
 from service.manifest import Manifest
+from service.settings import Settings
 from tests.service.conftest import ROOT, png
 
 pytestmark = pytest.mark.mnist
@@ -20,6 +23,13 @@ def idx(folder: Path, name: str, header: int) -> NDArray[np.uint8]:
     plain = folder / name
     data = plain.read_bytes() if plain.is_file() else gzip.decompress((folder / f"{name}.gz").read_bytes())
     return np.frombuffer(data, np.uint8, offset=header)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    """The service as it is shipped: the newest version answers."""
+    with TestClient(create_app(Settings(models=ROOT / "models"))) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def two() -> Iterator[Server]:
 
 
 def test_64_callers_with_a_thousand_pictures_each_get_their_own_answers(two: Server) -> None:
-    folder = ROOT / "models" / "mnist" / "1"
+    folder = ROOT / "models" / "mnist" / "2"
     pixels = np.random.default_rng(11).integers(0, 256, (1000, 28, 28, 1), dtype=np.uint8)
     expected = engines.load("openvino", folder, Manifest.read(folder), 1).predict(pixels).probabilities
 
