@@ -14,7 +14,7 @@ from service.pictures import inspect
 from training import strokes
 
 ROOT = Path(__file__).parents[1]
-VERSION = ROOT / "models" / "mnist" / "1"
+VERSION = ROOT / "models" / "mnist" / "2"
 CERTAIN = 0.99
 """Least probability of a picture's class: no other arithmetic turns it over, so that a wrong class is a mix-up."""
 
