@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,30 +68,18 @@ def find_differences(one: str, other: str) -> tuple[str, str]:
 
 
 def save(config: Config, network: keras.Model, progress: Progress) -> None:
-    """Replace the state of this run, so that a kill at any moment leaves the old or the new one."""
+    """Replace the state of this run."""
     arrays: dict[str, Any] = {
         f"variable_{index}": np.asarray(value) for index, value in enumerate(get_variables(network))
     }
     arrays |= {f"best_{index}": value for index, value in enumerate(progress.best)}
     arrays |= {"run": describe(config), "curves": json.dumps(progress.curves)}
-    draft = config.state.with_name(f".{config.state.name}.{os.getpid()}")
-    config.state.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with draft.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(config.state)
-    finally:
-        draft.unlink(missing_ok=True)
+    write(config.state, arrays)
 
 
 def keep_weights(path: Path, config: Config, weights: Arrays) -> None:
     """Write the weights of a finished network of this run, for the case that its version is refused."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = {f"weight_{index}": value for index, value in enumerate(weights)}
-    with path.open("wb") as file:
-        np.savez(file, run=describe(config), **arrays)
+    write(path, {f"weight_{index}": value for index, value in enumerate(weights)} | {"run": describe(config)})
 
 
 def recall_weights(path: Path, config: Config) -> Arrays | None:
@@ -124,6 +113,20 @@ def restore(config: Config, network: keras.Model) -> Progress:
     for index, variable in enumerate(get_variables(network)):
         variable.assign(state.pop(f"variable_{index}"))
     return Progress(json.loads(str(state.pop("curves"))), [state[f"best_{index}"] for index in range(len(state))])
+
+
+def write(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Replace a state file, so that a kill at any moment leaves the old or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with draft.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:

@@ -54,7 +54,7 @@ class Recipe:
     """Share of pictures whose turns, slants and stretches may be twice as large: hands that MNIST hardly has."""
     rounds: int = 1
     """Times that an epoch goes over the training part, each time otherwise distorted."""
-    patience: int = 50
+    patience: int = 8
     """Epochs without a lower validation loss before we stop; less would cut the cosine short."""
     taught: bool = False
     """Learn from the answers of larger networks, trained first, instead of from the labels."""
@@ -149,7 +149,7 @@ class Config:
     @property
     def gain(self) -> Path:
         """What a start was found to be worth, until the version is published."""
-        return self.state.with_suffix(".gain.json")
+        return self.state.with_suffix(".gain.npz")
 
     @property
     def novelty(self) -> Path:

@@ -121,16 +121,15 @@ def measure_gain(config: Config, data: Dataset, start: Start) -> dict[str, Any]:
         as the set does.
     """
     run = checkpoint.describe(config)
-    if config.resume and config.gain.exists() and (told := json.loads(config.gain.read_text()))["run"] == run:
-        gain: dict[str, Any] = told["gain"]
+    if config.resume and config.gain.exists() and str((told := checkpoint.read(config.gain))["run"]) == run:
+        gain: dict[str, Any] = json.loads(str(told["gain"]))
         return gain
     most = int(np.bincount(data.train.labels).min())
     rows = [(size, measure_size(config, data, start, size)) for size in SIZES if size <= most]
     gain = {"from": start.name}
     for part, name in (("validation", "rows"), ("test", "test")):
         gain[name] = [{"pictures": size} | {way: shares[part] for way, shares in ways.items()} for size, ways in rows]
-    config.gain.parent.mkdir(parents=True, exist_ok=True)
-    config.gain.write_text(json.dumps({"run": run, "gain": gain}))
+    checkpoint.write(config.gain, {"run": run, "gain": json.dumps(gain)})
     return gain
 
 
