@@ -42,3 +42,9 @@ def test_the_map_names_every_module() -> None:
     for package in ("convolve", "service", "training"):
         for path in (ROOT / package).rglob("*.py"):
             assert path.name in README or path.name == "__init__.py", path
+
+
+def test_what_it_asks_and_shows_is_the_version_that_serves() -> None:
+    newest = max(int(folder.name) for folder in (ROOT / "models" / "mnist").glob("[0-9]*"))
+    assert set(re.findall(r"versions/(\d+)/network", README)) == {str(newest)}
+    assert re.findall(r'^  "version": (\d+),', README, re.MULTILINE) == [str(newest)]

@@ -165,7 +165,7 @@ def test_dense_values_are_explained(open_page: Open, five: dict[str, NDArray[Any
     show(page, "fc_1", 0, 3, 7)
     expect_text(page, "Value", "fc_1, value 55")
     page.get_by_text("strongest of 9,216 terms").wait_for()
-    with urllib.request.urlopen(f"{address}/models/mnist/versions/1/network?weights=fc_1&unit=55") as response:
+    with urllib.request.urlopen(f"{address}/models/mnist/versions/2/network?weights=fc_1&unit=55") as response:
         weights = json.load(response)["weights"]
     products = five["flatten"] * np.array(weights["fc_1.kernel"])
     strongest = np.sort(np.abs(products))[::-1][:12]
