@@ -2,10 +2,11 @@
 
 import { group, h, number, percent, text } from "./dom.js";
 import { cellOf, gridOf, indexOf } from "./geometry.js";
-import { colour, paint, reach } from "./palette.js";
+import { colour, luminance, paint, reach } from "./palette.js";
 import * as sums from "./sums.js";
 
 const STRONGEST = 12;
+const EVEN = 0.179; // on this luminance black and white are read equally well
 
 /** Elements that explain the value at `view`; the weights that it needs may have to come first. */
 export async function explain(network, view) {
@@ -160,7 +161,7 @@ function matrix(values, width, name, limit, mark = () => null) {
       const cell = h("td", { class: mark(start + offset) || null }, number(value, 3));
       const [red, green, blue] = colour(limit ? value / limit : 0);
       cell.style.background = `rgb(${red} ${green} ${blue})`;
-      cell.style.color = 0.3 * red + 0.59 * green + 0.11 * blue > 125 ? "#111" : "#fff";
+      cell.style.color = luminance([red, green, blue]) > EVEN ? "#000" : "#fff";
       return cell;
     })));
   }

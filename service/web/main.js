@@ -74,6 +74,7 @@ const deep = new Latest(async () => {
   seen.show(arrays["seen.pixels"], { ...facts.seen, warning: answer.seen.warning });
   lab.setDrawing(arrays["seen.pixels"]);
   await renderNow();
+  if (number !== drawingNumber) return;
   tell(); // only now: whatever is shown belongs to this answer
   clearTimeout(heating);
   heating = setTimeout(() => heat.ask(picture, {}, arrays["seen.pixels"]).catch(refuse), HEAT_DELAY_MS);

@@ -11,6 +11,12 @@ export function colour(value) {
   return stops[low].map((channel, index) => channel + (stops[low + 1][index] - channel) * (place - low));
 }
 
+/** How light a colour is to the eye, from 0 to 1, as contrast is reckoned (WCAG 2). */
+export function luminance(channels) {
+  const [red, green, blue] = channels.map((channel) => (channel > 10 ? ((channel / 255 + 0.055) / 1.055) ** 2.4 : channel / 3295));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
 const GAMMA = 0.7; // small values are to be seen beside great ones; the legend is painted by the same rule
 const TABLE = Uint32Array.from({ length: 511 }, (_, index) => {
   const [red, green, blue] = colour(Math.sign(index - 255) * Math.abs((index - 255) / 255) ** GAMMA);
