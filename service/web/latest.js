@@ -8,12 +8,16 @@ export class Latest {
     this.gap = gap;
     this.wanted = 0;
     this.running = false;
+    this.rest = Promise.resolve(); // resolved whenever nothing is left to do
   }
 
   /** Do it, or do it again as soon as the run that is under way has ended. */
-  async ask() {
+  ask() {
     this.wanted++;
-    if (this.running) return;
+    if (!this.running) this.rest = this.run();
+  }
+
+  async run() {
     this.running = true;
     for (let done = 0; done !== this.wanted;) {
       done = this.wanted;

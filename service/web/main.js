@@ -58,7 +58,7 @@ const live = new Latest(async () => {
   bars.show(labels ?? labelsOf(found), found.probabilities, before);
   showBest();
   const settled = number === drawingNumber && !pad.stroke;
-  if (settled && network) return void deep.ask(); // which brings what the network sees, too
+  if (settled && network) return deep.ask(); // which brings what the network sees, too
   if (settled) tell();
   await seen.showFile(found.seen, late);
 }, refuse, LIVE_GAP_MS);
@@ -243,6 +243,8 @@ async function drawing() {
 }
 
 byId("link").addEventListener("click", async () => {
+  await live.rest;
+  await deep.rest; // a link to a picture carries what the network sees of it
   history.replaceState(null, "", await link.write(view, await drawing()));
   await navigator.clipboard?.writeText(location.href).catch(() => {});
   byId("shared").textContent = "The link to this view is copied, and stands in the address line.";

@@ -1,5 +1,6 @@
 """The service on a port of its own, and a real browser that looks at it."""
 
+import re
 import subprocess
 import sys
 import time
@@ -139,6 +140,14 @@ def expect_text(page: "Page", status: str, text: str) -> None:
     expect(page.get_by_role("status", name=status, exact=True)).to_contain_text(text, timeout=15_000)
 
 
+def expect_answer(page: "Page", label: str) -> None:
+    """Wait until this class is the one that is told first."""
+    from playwright.sync_api import expect
+
+    answer = re.compile(rf"(^|: ){label}, ")
+    expect(page.get_by_role("status", name="Prediction", exact=True)).to_contain_text(answer, timeout=15_000)
+
+
 def draw(page: "Page", points: list[tuple[float, float]]) -> None:
     """One stroke with the mouse, in shares of the pad."""
     pad = page.get_by_role("application", name="Drawing pad")
@@ -155,7 +164,7 @@ def draw(page: "Page", points: list[tuple[float, float]]) -> None:
 
 def example(page: "Page", name: str, label: str) -> None:
     page.get_by_role("button", name=f"Example {name}", exact=True).click()
-    expect_text(page, "Prediction", f"{label}, ")
+    expect_answer(page, label)
 
 
 def show(page: "Page", layer: str, map_: int, row: int, column: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.fakes import tell_novelty
-from tests.web.conftest import ONE, ROOT, SEVEN, THREE, Open, draw, example, expect_text, running, show
+from tests.web.conftest import ONE, ROOT, SEVEN, THREE, Open, draw, example, expect_answer, expect_text, running, show
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_what_the_network_does_not_know_it_says_kindly(open_page: Open, wary: st
     page = open_page(at=wary)
     page.get_by_role("button", name="Clear").click()
     draw(page, ONE)
-    expect_text(page, "Prediction", "1, ")
+    expect_answer(page, "1")
     assert "nothing that I know" not in page.get_by_role("status", name="Prediction").inner_text()
     page.get_by_role("button", name="Clear").click()
     draw(page, THREE)
@@ -82,12 +82,12 @@ def test_two_versions_on_one_drawing(open_page: Open, two: str) -> None:
 def test_where_nobody_may_look_inside_it_still_answers_and_says_so(open_page: Open, closed: str) -> None:
     page = open_page(at=closed, ready=False, expected="404")  # what the browser itself says of it
     expect_text(page, "Looking inside", "Looking inside is switched off on this server")
-    expect_text(page, "Prediction", "7, ")
+    expect_answer(page, "7")
     for points, label in ((SEVEN, "7"), (THREE, "3")):
         page.get_by_role("button", name="Clear").click()
         expect_text(page, "Prediction", "Nothing is drawn yet")
         draw(page, points)
-        expect_text(page, "Prediction", f"{label}, ")
+        expect_answer(page, label)
         expect_text(page, "Preparation", "Cropped to")
     shown = page.get_by_role("img", name="What the network sees", exact=True).evaluate(
         "canvas => [...canvas.getContext('2d').getImageData(0, 0, 280, 280).data]"
