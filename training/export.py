@@ -166,7 +166,7 @@ def publish(
         held_back = {name: parts[name] for name in ("validation", "test")}
         manifest = replace(manifest, precisions=compare(draft, manifest, held_back))
         if novelty:
-            found = add_novelty(draft, novelty, held_back)
+            found = add_novelty(draft, novelty, parts)
             manifest, words = replace(manifest, novelty=found), {**words, "novelty": asdict(found)}
         before = find_before(folder)
         manifest = replace(manifest, gate=judge(draft, manifest, parts["validation"], before, force=force))

@@ -30,14 +30,19 @@ def quantize(folder: Path, training: Part) -> None:
         folder: With the SavedModel.
         training: Pictures to calibrate on.
     """
+    write_int8(openvino.Core().read_model(folder), training, folder / NETWORK)
+
+
+def write_int8(network: openvino.Model, training: Part, path: Path) -> None:
+    """Write a network in int8, into a folder that is not there yet; its activations' ranges are those of training
+    pictures.
+    """
     nncf.set_log_level(logging.ERROR)
     chosen = np.random.RandomState(CALIBRATION_SEED).permutation(len(training))[:CALIBRATION]
     pictures = [training.pictures[index : index + 1] for index in chosen]
-    network = nncf.quantize(
-        openvino.Core().read_model(folder), nncf.Dataset(pictures), subset_size=len(pictures), fast_bias_correction=True
-    )
-    (folder / NETWORK).parent.mkdir()
-    openvino.save_model(network, folder / NETWORK, compress_to_fp16=False)
+    quantized = nncf.quantize(network, nncf.Dataset(pictures), subset_size=len(pictures), fast_bias_correction=True)
+    path.parent.mkdir()
+    openvino.save_model(quantized, path, compress_to_fp16=False)
 
 
 def compare(folder: Path, manifest: Manifest, parts: Mapping[str, Part]) -> dict[str, Precision]:

@@ -67,7 +67,8 @@ async def predict(request: Request) -> Response:
     if len(prepared) == 1 and not pixels:
         raise cast(ServiceError, prepared[0])
     answers = await ask(request, serving, together(pixels)) if pixels else NONE
-    rows = zip(answers.probabilities, serving.recognized(answers), strict=True)
+    best = np.argsort(-answers.probabilities, axis=1, kind="stable")[:, : query.top].tolist()
+    rows = zip(answers.probabilities, best, serving.recognized(answers), strict=True)
     labels = serving.manifest.labels
     predictions = []
     for item in prepared:
@@ -75,8 +76,7 @@ async def predict(request: Request) -> Response:
             shared.metrics.rejected.labels(item.slug()).inc()
             predictions.append({"error": problems.describe(item)})
         else:
-            row, recognized = next(rows)
-            predictions.append(describe(row, labels, query.top, recognized))
+            predictions.append(describe(*next(rows), labels))
     if looked:
         await show_seen(serving, looked, answers, predictions)
     return Answer({"model": serving.manifest.name, "version": serving.manifest.version, "predictions": predictions})
@@ -160,14 +160,13 @@ def from_json(value: Any, max_pictures: int) -> list[Source]:
     return sources
 
 
-def describe(row: NDArray[np.float32], labels: tuple[str, ...], top: int, recognized: bool | None) -> dict[str, Any]:
-    """One prediction; `recognized` is left out where the version can not tell."""
-    guesses = [
-        {"class_id": index, "label": labels[index], "probability": row[index]}
-        for index in np.argsort(-row, kind="stable")[:top].tolist()
-    ]
-    best = guesses[0] if recognized is None else {**guesses[0], "recognized": recognized}
-    return {**best, "top": guesses, "probabilities": row}
+def describe(
+    row: NDArray[np.float32], best: list[int], recognized: bool | None, labels: tuple[str, ...]
+) -> dict[str, Any]:
+    """One prediction, with the `best` classes; `recognized` is left out where the version can not tell."""
+    guesses = [{"class_id": index, "label": labels[index], "probability": row[index]} for index in best]
+    first = guesses[0] if recognized is None else {**guesses[0], "recognized": recognized}
+    return {**first, "top": guesses, "probabilities": row}
 
 
 async def show_seen(

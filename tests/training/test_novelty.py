@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_network(
 
 
 def test_written_network_keeps_the_contract(learnt: keras.Model, tiny: Dataset, tmp_path: Path) -> None:
-    found = add_novelty(tmp_path, learnt, {"validation": tiny.test, "test": tiny.train})
+    found = add_novelty(tmp_path, learnt, {"training": tiny.train, "validation": tiny.test, "test": tiny.train})
     network = openvino.Core().read_model(tmp_path / found.network)
     ports = [
         (port.element_type.to_string(), port.partial_shape.to_string()) for port in network.inputs + network.outputs
