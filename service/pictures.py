@@ -8,9 +8,8 @@ Nothing here knows HTTP, models or queues. Finding the digit on a sheet lies in 
 
 import io
 import warnings
-from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -91,8 +90,7 @@ CUT = 64  # pixels on the longer side up to which a picture is no photograph of 
 LEAST = 112  # pixels on the longer side to which a smaller picture is enlarged: strokes of a few pixels become smooth
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What the network is given, and what was done to the picture for it.
 
     A point (x, y) of the picture, after turning, lies at (x - box[0]) × scale + shift[0] and
@@ -229,8 +227,8 @@ def inspect(image: Image.Image, target: Input, *, mode: Mode = "auto") -> Seen:
             fix="send it with prepare=auto, which crops, scales and centres",
         )
     if not centred:
-        return replace(_fit(flat, target.shape), turned=turned)
-    return replace(_centre(flat, size, target.shape), turned=turned)
+        return _fit(flat, target.shape)._replace(turned=turned)
+    return _centre(flat, size, target.shape)._replace(turned=turned)
 
 
 class Parts(io.BytesIO):
@@ -337,14 +335,20 @@ def looks_prepared(pixels: np.ndarray) -> bool:
     height, width, channels = pixels.shape
     if channels != 1:
         return False
-    mass, x, y = (pixels.reshape(-1).astype(np.float32) @ _layout(height, width)).tolist()
-    reach = 0.53 * mass
-    if not mass or abs(x - mass * (width // 2)) > reach or abs(y - mass * (height // 2)) > reach:
+    # Of so few pixels, bytes are looked through in a fraction of the time that NumPy takes to begin.
+    data = pixels.tobytes()
+    if b"\xff" not in data and b"\xfe" not in data:
         return False
     box = paper.box_side(height, width)
-    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-    side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    return bool(box - 1 <= side <= box and pixels.max() >= 254)
+    tall = (len(data.rstrip(b"\0")) - 1) // width - (len(data) - len(data.lstrip(b"\0"))) // width + 1
+    if tall > box:
+        return False
+    wide = len(np.bitwise_or.reduce(pixels, axis=0).tobytes().strip(b"\0"))
+    if not box - 1 <= max(tall, wide) <= box:
+        return False
+    mass, x, y = (pixels.reshape(-1).astype(np.float32) @ _layout(height, width)).tolist()
+    reach = 0.53 * mass
+    return bool(abs(x - mass * (width // 2)) <= reach and abs(y - mass * (height // 2)) <= reach)
 
 
 def _fit(flat: Image.Image, shape: tuple[int, int, int]) -> Seen:

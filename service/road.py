@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,8 +16,8 @@ from service.pictures import Seen
 from service.serving import Serving
 from service.state import Shared
 
-Source = bytes | str | list[Any]
-"""A picture as it was sent: the bytes of a file, base64 of such, or numbers."""
+Source = bytes | str | list[Any] | NDArray[np.uint8]
+"""A picture as it was sent: the bytes of a file, base64 of such, or numbers; or pixels that are the network's input."""
 YIELD_EVERY = 32
 """Pictures of one call that are prepared before others get a turn of the loop."""
 
@@ -105,11 +105,15 @@ async def prepare_all(serving: Serving, sources: list[Source], mode: pictures.Mo
 
 def together(pixels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Pictures as one array; a single one is not copied."""
-    return pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)
+    if len(pixels) == 1:
+        return pixels[0][np.newaxis]
+    return np.concatenate(pixels).reshape(-1, *pixels[0].shape)  # np.stack takes ten times as long
 
 
 async def prepare_one(serving: Serving, source: Source, mode: pictures.Mode) -> NDArray[np.uint8]:
     """Files are prepared; pixels go to the network as they are."""
+    if isinstance(source, np.ndarray):
+        return source
     if isinstance(source, list):
         return pixels_of(serving, source)
     return await serving.prepare(file_of(source), mode)
@@ -117,9 +121,16 @@ async def prepare_one(serving: Serving, source: Source, mode: pictures.Mode) -> 
 
 async def inspect_one(serving: Serving, source: Source, mode: pictures.Mode) -> Seen:
     """Like `prepare_one`, and tells what was done."""
+    if isinstance(source, np.ndarray):
+        return Seen(source)
     if isinstance(source, list):
         return Seen(pixels_of(serving, source))
     return await serving.inspect(file_of(source), mode)
+
+
+def read_plain(body: bytes, serving: Serving, fields: Mapping[str, bool]) -> NDArray[np.uint8] | None:
+    """All pictures of a body, where it is JSON of the plainest kind; see `tensors.read_plain`."""
+    return None if serving.float_pixels == "unit" else tensors.read_plain(body, fields, serving.manifest.input.shape)
 
 
 def pixels_of(serving: Serving, numbers: list[Any]) -> NDArray[np.uint8]:

@@ -162,7 +162,7 @@ async def see(request: Request, serving: Serving, query: Mapping[str, str]) -> S
     """The one picture in the body as the network is given it, and what was done to it."""
     shared: Shared = request.state.shared
     body = await bodies.read(request, shared.settings)
-    (source,) = native.take_apart(body, request, 1)
+    (source,) = native.take_apart(body, request, serving, 1)
     return await road.inspect_one(serving, source, "none" if query.get("prepare") == "none" else "auto")
 
 

@@ -29,6 +29,8 @@ from service.state import Shared
 router = APIRouter(tags=["predict"], route_class=HotRoute)
 
 
+FIELDS = {"image": False, "images": True}
+"""What JSON may have: one picture, or a list."""
 NONE = Answers(np.empty((0, 0), np.float32))
 """What is said of no picture."""
 
@@ -55,7 +57,7 @@ async def predict(request: Request) -> Response:
     request.scope["state"]["serving"] = serving
     body = await bodies.read(request, shared.settings)
     started = time.perf_counter()
-    sources = take_apart(body, request, shared.settings.max_pictures)
+    sources = take_apart(body, request, serving, shared.settings.max_pictures)
     looked: list[Seen | ServiceError] = []
     if query.include:
         looked = await road.prepare(serving, sources, query.prepare, road.inspect_one)
@@ -120,7 +122,7 @@ def number(name: str, value: str) -> int:
     return int(value)
 
 
-def take_apart(body: bytes, request: Request, max_pictures: int) -> list[Source]:
+def take_apart(body: bytes, request: Request, serving: Serving, max_pictures: int) -> list[Source]:
     """The pictures in a body, which is told by its first bytes before its media type.
 
     Raises:
@@ -131,6 +133,9 @@ def take_apart(body: bytes, request: Request, max_pictures: int) -> list[Source]
     """
     if pictures.recognise(body):
         return [body]
+    if (plain := road.read_plain(body, serving, FIELDS)) is not None:
+        check_count(len(plain), max_pictures)
+        return list(plain)
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":

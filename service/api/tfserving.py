@@ -57,8 +57,11 @@ async def predict(request: Request) -> Response:
     """Rows of probabilities: `instances` are answered with `predictions`, `inputs` with `outputs`."""
     shared: Shared = request.scope["state"]["shared"]
     serving = road.find(request)
-    asked = await read(request, shared)
+    body = await bodies.read_inflated(request, shared.settings)
     started = time.perf_counter()
+    if (plain := road.read_plain(body, serving, {"instances": True})) is not None:
+        return Answer({"predictions": await ask(request, serving, list(plain), started)})
+    asked = parse(body)
     check_signature(asked)
     only = serving.manifest.input.name
     if ("instances" in asked) == ("inputs" in asked):
@@ -78,7 +81,7 @@ async def classify(request: Request) -> Response:
     """Every class with its probability, for examples with the feature `image`."""
     shared: Shared = request.scope["state"]["shared"]
     serving = road.find(request)
-    asked = await read(request, shared)
+    asked = parse(await bodies.read_inflated(request, shared.settings))
     started = time.perf_counter()
     check_signature(asked)
     context = asked.get("context", {})
@@ -96,7 +99,7 @@ async def regress(request: Request) -> Response:
     """There is nothing to regress."""
     shared: Shared = request.scope["state"]["shared"]
     serving = road.find(request)
-    await read(request, shared)
+    parse(await bodies.read_inflated(request, shared.settings))
     raise BadBody(
         f"{serving.manifest.name} is not a regression model",
         expected=":predict or :classify",
@@ -105,9 +108,9 @@ async def regress(request: Request) -> Response:
     )
 
 
-async def read(request: Request, shared: Shared) -> dict[str, Any]:
+def parse(body: bytes) -> dict[str, Any]:
     """The body's JSON object."""
-    asked = tensors.parse(await bodies.read_inflated(request, shared.settings))
+    asked = tensors.parse(body)
     if not isinstance(asked, dict):
         raise BadBody("the JSON is no object", expected='{"instances": [X, …]}', found=type(asked).__name__)
     return asked

@@ -1,0 +1,99 @@
+"""The quick way through plain JSON takes what the long one takes, and leaves the rest to it."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service import tensors
+from service.errors import BadBody, WrongShape
+
+SHAPE = (4, 3, 2)
+GREY = (4, 3, 1)
+FIELDS = {"image": False, "images": True}
+RANDOM = np.random.default_rng(1)
+
+
+def pixels(count: int, shape: tensors.Shape) -> np.ndarray:
+    return RANDOM.integers(0, 256, (count, *shape)).astype(np.uint8)
+
+
+def read(value: Any, shape: tensors.Shape = GREY, **form: Any) -> np.ndarray | None:
+    body = value if isinstance(value, bytes) else json.dumps(value, **form).encode()
+    return tensors.read_plain(body, FIELDS, shape)
+
+
+@pytest.mark.parametrize("form", [{}, {"separators": (",", ":")}, {"indent": "\t"}, {"indent": 1}])
+@pytest.mark.parametrize("shape", [SHAPE, GREY, (28, 28, 1)])
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_lists_of_pixels_come_out_as_they_were_sent(count: int, shape: tensors.Shape, form: dict[str, Any]) -> None:
+    sent = pixels(count, shape)
+    forms = [sent, sent.reshape(count, -1)] + ([sent[..., 0]] if shape[2] == 1 else [])
+    for each in forms:
+        np.testing.assert_array_equal(read({"images": each.tolist()}, shape, **form), sent)
+        np.testing.assert_array_equal(read({"image": each[0].tolist()}, shape, **form), sent[:1])
+
+
+def test_a_long_body_is_read_like_a_short_one() -> None:
+    sent = pixels(800, (28, 28, 1))
+    body = json.dumps({"images": sent.tolist()}).encode()
+    assert len(body) > tensors.KEPT
+    np.testing.assert_array_equal(tensors.read_plain(body, FIELDS, (28, 28, 1)), sent)
+
+
+PLAIN = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"images": []},
+        {"images": [7]},
+        {"images": PLAIN},  # one picture where a list of them belongs
+        {"image": [PLAIN]},
+        {"image": [PLAIN, PLAIN]},
+        {"image": PLAIN, "more": 1},
+        {"other": PLAIN},
+        {"image": [[1, 2, 3, 4], [5, 6], [7, 8, 9], [10, 11, 12]]},  # as many numbers, in rows of other lengths
+        {"image": [1, [2], 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]},
+        {"image": PLAIN[:3]},
+        {"image": [*PLAIN[:3], [10, 11, 256]]},
+        {"image": [*PLAIN[:3], [10, 11, -1]]},
+        {"image": [*PLAIN[:3], [10, 11, 1.5]]},
+        {"image": [*PLAIN[:3], [10, 11, True]]},
+        {"image": [*PLAIN[:3], [10, 11, None]]},
+        {"image": [*PLAIN[:3], [10, 11, "9"]]},
+        {"image": [*PLAIN[:3], [10, 11, 10**30]]},
+        b"[1, 2, 3]",
+        b'{"image": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]} 1',
+        b'{"image": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]',
+        b'{"image": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1 2]}',
+        b'{"image": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 012]}',
+        b'{"image": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ,12]}',
+        b'{"image": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, NaN]}',
+        b'{"image": ' + b"[" * 5000 + b"1" + b"]" * 5000 + b"}",
+        b"",
+    ],
+)
+def test_anything_else_is_left_to_the_long_way(value: Any) -> None:
+    assert read(value) is None
+
+
+@pytest.mark.parametrize("last", ["12.0", "1.2e1"])
+def test_whole_numbers_in_another_spelling_are_taken_by_the_long_way(last: str) -> None:
+    body = f"[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {last}]".encode()
+    assert read(b'{"image": ' + body + b"}") is None
+    np.testing.assert_array_equal(tensors.pixels_of(tensors.parse(body), GREY).reshape(-1), range(1, 13))
+
+
+@pytest.mark.parametrize("text", [b"[1, 2", b"[NaN]", b"\xff"])
+def test_what_is_not_json_is_refused(text: bytes) -> None:
+    with pytest.raises(BadBody):
+        tensors.parse(text)
+
+
+@pytest.mark.parametrize("numbers", [[1, True] * 6, [0.5] * 12, [256] * 12, [[1, 2], [3]]])
+def test_what_are_no_pixels_is_refused(numbers: list[Any]) -> None:
+    with pytest.raises(WrongShape):
+        tensors.pixels_of(numbers, GREY)
