@@ -96,9 +96,11 @@ def finish(weights: Arrays, training: Part) -> keras.Model:
 
 
 def provide_novelty(config: Config, training: Part, validation: Part) -> keras.Model | None:
-    """The network of this run: the one that was kept when its version was refused, or else a new one. Both as
-    `learn_novelty` says.
+    """The network of this run: the one that was kept when its version was refused, or else a new one, both as
+    `learn_novelty` says; None where the recipe goes without.
     """
+    if not config.recipe.novelty:
+        return None
     weights = checkpoint.recall_weights(config.novelty, config)
     if weights is not None:
         return finish(weights, training)

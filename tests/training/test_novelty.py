@@ -78,6 +78,11 @@ def test_too_few_validation_pictures_are_told(tiny: Dataset, capsys: pytest.Capt
     assert "its threshold takes 200 validation pictures, found 5" in capsys.readouterr().out
 
 
+def test_a_recipe_may_go_without(config: Config, tiny: Dataset) -> None:
+    quick = replace(config, recipe=replace(config.recipe, novelty=False))
+    assert novelty.provide_novelty(quick, tiny.train, tiny.test) is None
+
+
 def test_network_of_a_refused_version_is_not_learnt_again(
     learnt: keras.Model, config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
