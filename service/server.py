@@ -23,7 +23,7 @@ class Server(uvicorn.Server):
     """uvicorn's server, with a listener of our own.
 
     Workers that share a socket usually take what they can get, so that one of them may end up with all callers. Here
-    each takes one at a time, and only while no other has fewer.
+    each takes them only while no other has fewer.
 
     Args:
         config: See `configure`.
@@ -46,15 +46,20 @@ class Server(uvicorn.Server):
         self.loop.add_reader(self.listener, self.accept)
 
     def accept(self) -> None:
-        """Take one caller, or leave it to a worker that has fewer."""
-        crowded = self.board.publish(len(self.server_state.connections) + len(self.arriving))
-        if crowded and not self.patient:
+        """Take callers until a worker has fewer, and leave the next to that one, for a moment."""
+        if self.crowded() and not self.patient:
             self.patient = True
             self.loop.remove_reader(self.listener)
             self.loop.call_later(PATIENCE_S, self.resume)
             return
         self.patient = False
-        self.take()
+        # All that wait, if need be: a turn of the loop takes as long as a batch, and a crowd may come at once.
+        while self.take() and not self.crowded():
+            pass
+
+    def crowded(self) -> bool:
+        """Whether another worker has fewer callers; the others are told how many are here."""
+        return self.board.publish(len(self.server_state.connections) + len(self.arriving))
 
     def take(self) -> bool:
         """Take one caller, if one is there."""
@@ -77,7 +82,7 @@ class Server(uvicorn.Server):
         return Protocol(self.config, self.server_state, self.lifespan.state, _loop=self.loop)
 
     async def on_tick(self, counter: int) -> bool:
-        self.board.publish(len(self.server_state.connections))
+        self.crowded()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
