@@ -17,7 +17,7 @@ from service.engines import Answers
 from service.errors import BadVersion
 from service.manifest import Manifest
 
-SIZES = (16, 8, 4, 2, 1)
+SIZES = (16, 4, 1)
 """Batch sizes that a small network is compiled for. A larger one computes a picture no quicker than 16 do."""
 SMALL = 5_000_000
 """A network of fewer parameters is compiled for each size, others once for any: each copy costs their memory again."""
