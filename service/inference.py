@@ -52,7 +52,7 @@ class Tensor(NamedTuple):
 
     datatype: str
     shape: tuple[int, ...]
-    data: memoryview | list[Any]
+    data: memoryview | list[Any] | NDArray[np.uint64]
     """Binary in the protocol's layout, or values."""
 
 
@@ -226,6 +226,10 @@ def count_files(shape: tuple[int, ...]) -> int:
 def numbers_of(tensor: Tensor, count: int, unit: bool) -> NDArray[np.uint8]:
     """Pixels from a tensor of `count` numbers, in one row."""
     unit = unit and tensor.datatype.startswith(("FP", "BF"))
+    if isinstance(tensor.data, np.ndarray):
+        if len(tensor.data) != count:
+            raise wrong_size(f"{count:,} values", f"{len(tensor.data):,}")
+        return tensors.from_array(tensor.data.astype(np.float64) if unit else tensor.data, unit=unit)
     if isinstance(tensor.data, list):
         values = flatten(tensor.data)
         if len(values) != count:
@@ -251,9 +255,11 @@ def flatten(values: list[Any]) -> list[Any]:
     return values
 
 
-def files_of(data: memoryview | list[Any], count: int) -> list[Source]:
+def files_of(data: memoryview | list[Any] | NDArray[np.uint64], count: int) -> list[Source]:
     """The files in a tensor of bytes. Values are base64, or objects `{"b64": …}` that hold it, or the bytes."""
     files: list[Source] = []
+    if isinstance(data, np.ndarray):
+        data = data.tolist()
     if isinstance(data, list):
         for value in flatten(data):
             text = value.get("b64") if isinstance(value, dict) else value

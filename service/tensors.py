@@ -34,6 +34,11 @@ WITHIN = b"0123456789 \t\r\n"
 KEPT = 1 << 20
 """Bytes of a body up to which the parser's memory is kept for the next."""
 PARSER = simdjson.Parser()
+DATA = b'"data"'
+LIFTED = "lifted"
+"""Stands where numbers were taken out."""
+LONG = 256
+"""Bytes from which on that is worth it."""
 
 
 def read_plain(body: bytes, fields: Mapping[str, bool], shape: Shape) -> NDArray[np.uint8] | None:
@@ -53,18 +58,45 @@ def read_plain(body: bytes, fields: Mapping[str, bool], shape: Shape) -> NDArray
     if head is None or (name := head[1].decode()) not in fields or body[end:].strip() != b"}":
         return None
     text = body[head.end() : end]
-    parser = PARSER if len(text) <= KEPT else simdjson.Parser()
-    try:
-        lists = parser.parse(text)
-        assert isinstance(lists, simdjson.Array)  # noqa: S101 - it begins with a bracket
-        numbers = np.frombuffer(lists.as_buffer(of_type="u"), np.uint64)
-    except (TypeError, ValueError, RuntimeError):  # not whole numbers from 0 on, or not JSON
+    numbers = read_numbers(text)
+    if numbers is None:
         return None
     form = text.translate(None, WITHIN)
     count, rest = divmod(len(numbers), math.prod(shape))
     if rest or form not in ((many(one, count) if fields[name] else one) for one in forms(shape)) or numbers.max() > 255:
         return None
     return numbers.astype(np.uint8).reshape(-1, *shape)
+
+
+def lift_numbers(body: bytes) -> tuple[bytes, NDArray[np.uint64]] | None:
+    """The same for a tensor of the Open Inference Protocol: its `data`, if that is one list of whole numbers.
+
+    Args:
+        body: JSON.
+
+    Returns:
+        The JSON with `LIFTED` in place of the list, and the numbers in it. None where there is no such list or a short
+        one, or where it is not certain which it is.
+    """
+    key = body.find(DATA)
+    start = body.find(b"[", key)
+    end = body.find(b"]", start) + 1
+    if key < 1 or end - start < LONG or body[key + len(DATA) : start].strip() != b":" or body[key - 1 : key] == b"\\":
+        return None
+    if body.find(DATA, end) >= 0 or (numbers := read_numbers(body[start:end])) is None:
+        return None
+    return b'%b"%b"%b' % (body[:start], LIFTED.encode(), body[end:]), numbers
+
+
+def read_numbers(text: bytes) -> NDArray[np.uint64] | None:
+    """All numbers of JSON that is a list of whole numbers from 0 on, or lists of such; None if it is something else."""
+    parser = PARSER if len(text) <= KEPT else simdjson.Parser()
+    try:
+        lists = parser.parse(text)
+        assert isinstance(lists, simdjson.Array)  # noqa: S101 - it begins with a bracket
+        return np.frombuffer(lists.as_buffer(of_type="u"), np.uint64)
+    except (TypeError, ValueError, RuntimeError):
+        return None
 
 
 @lru_cache(maxsize=16)

@@ -6,8 +6,10 @@ https://github.com/triton-inference-server/server/tree/main/docs/protocol
 
 import math
 import time
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -57,7 +59,7 @@ def read(body: bytes, header: str | None, serving: Serving) -> Question:
     length = json_length(header, len(body))
     if not length and header is not None:
         return Question(raw(body, serving.manifest.input.shape), [Wanted(serving.manifest.output)], "auto")
-    asked = tensors.parse(memoryview(body)[:length])
+    asked = parse(body if length == len(body) else body[:length])
     manifest = serving.manifest
     given = objects(asked, "inputs")
     inference.check_names("input", [each.get("name") for each in given], [manifest.input.name])
@@ -72,6 +74,18 @@ def read(body: bytes, header: str | None, serving: Serving) -> Question:
         inference.mode_of(parameters.get("prepare", "auto")),
         name,
     )
+
+
+def parse(text: bytes) -> Any:
+    """The request; the numbers of its first input as an array, if they are plain ones."""
+    lifted = tensors.lift_numbers(text)
+    if lifted is not None:
+        asked = tensors.parse(lifted[0])
+        with suppress(TypeError, KeyError, IndexError):  # not what it should be, as is said of it as it stands
+            if asked["inputs"][0]["data"] == tensors.LIFTED:
+                asked["inputs"][0]["data"] = lifted[1]
+                return asked
+    return tensors.parse(text)
 
 
 def json_length(header: str | None, size: int) -> int:
@@ -139,7 +153,7 @@ def tensor_of(given: dict[str, Any], binary: memoryview) -> Tensor:
         raise BadBody("there are bytes behind the JSON", expected="binary_data_size", found=f"{len(binary)} bytes")
     elif isinstance(data, str | dict):
         data = [data]
-    elif not isinstance(data, list):
+    elif not isinstance(data, list | np.ndarray):
         raise BadBody("the input has no data", expected="data or binary_data_size", found=type(data).__name__)
     return Tensor(str(given.get("datatype")), inference.sized(given.get("shape")), data)
 

@@ -97,3 +97,37 @@ def test_what_is_not_json_is_refused(text: bytes) -> None:
 def test_what_are_no_pixels_is_refused(numbers: list[Any]) -> None:
     with pytest.raises(WrongShape):
         tensors.pixels_of(numbers, GREY)
+
+
+NUMBERS = list(range(200))
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_numbers_of_a_tensor_are_lifted_out(separators: tuple[str, str]) -> None:
+    asked = {"id": "a", "inputs": [{"name": "image", "data": NUMBERS, "shape": [200]}], "outputs": [{"name": "b"}]}
+    lifted = tensors.lift_numbers(json.dumps(asked, separators=separators).encode())
+    assert lifted is not None
+    rest, numbers = lifted
+    assert numbers.tolist() == NUMBERS
+    assert json.loads(rest) == {**asked, "inputs": [{"name": "image", "data": tensors.LIFTED, "shape": [200]}]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"data": NUMBERS[:9]},
+        {"data": [NUMBERS, NUMBERS]},
+        {"data": [*NUMBERS, 0.5]},
+        {"data": [*NUMBERS, -1]},
+        {"data": [*NUMBERS, True]},
+        {"data": [*NUMBERS, "7"]},
+        {"data": {"data": NUMBERS}},
+        {"data": "x" * 300 + "[1, 2]"},
+        {'"data': NUMBERS, "more": "data"},
+        [{"data": NUMBERS}, {"data": NUMBERS}],
+        {"more": NUMBERS},
+        {},
+    ],
+)
+def test_where_it_is_not_certain_nothing_is_lifted(value: Any) -> None:
+    assert tensors.lift_numbers(json.dumps(value).encode()) is None
