@@ -2,7 +2,11 @@
 
 import asyncio
 import copy
+import ctypes
 import socket
+import struct
+import sys
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,6 +19,10 @@ from service.settings import Settings
 
 PATIENCE_S = 0.005
 """Seconds that a worker with more callers than another leaves a new one to that other."""
+SO_ATTACH_FILTER = 26
+"""Linux's name for it; Python has none."""
+HANDSHAKE_S = 0.01
+"""Seconds in which a connection that had begun is made."""
 GRACE_S = 0.2
 """Seconds in which a caller who was accepted just before the port closed can send the request."""
 
@@ -87,11 +95,39 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop.remove_reader(self.listener)
+        if self.config.workers == 1:  # several share it, and one of them may only be replaced
+            turn_away(self.listener)
+            await asyncio.sleep(HANDSHAKE_S)
         while self.take():  # whoever waits at the door comes in before it closes
             pass
         self.listener.close()
         await asyncio.sleep(GRACE_S)
         await super().shutdown(sockets=[])
+
+
+def turn_away(listener: socket.socket) -> None:
+    """Let nobody new come to a port that is about to close, while whoever is on the way still arrives.
+
+    Who is at the door when it closes is reset, and may have sent a request already. On Linux, a filter drops the first
+    packet of each new connection: the caller's system sends it once more, and then the port is closed.
+    """
+    if sys.platform != "linux":
+        return
+    program = b"".join(
+        struct.pack("HBBI", *instruction)
+        for instruction in (
+            (0x30, 0, 0, 13),  # the flags of the TCP header …
+            (0x54, 0, 0, 0x12),  # … of them SYN and ACK …
+            (0x15, 0, 1, 0x02),  # … if that is SYN alone:
+            (0x06, 0, 0, 0),  # nothing of this packet,
+            (0x06, 0, 0, 0xFFFF),  # else all of it
+        )
+    )
+    instructions = ctypes.create_string_buffer(program)
+    with suppress(OSError):  # where that is forbidden, the door closes a little less gently
+        listener.setsockopt(
+            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(instructions))
+        )
 
 
 class Protocol(HttpToolsProtocol):
