@@ -42,17 +42,18 @@ def send(port: int, requests: list[bytes], rate: float, seconds: float) -> dict[
         callers = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(CALLERS)]
         for caller in callers:
             caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return keep_sending(callers, requests, rate, int(rate * seconds))
+        ready = stack.enter_context(select.epoll())
+        for caller in callers:
+            ready.register(caller, select.EPOLLIN)
+        return keep_sending(callers, ready, requests, rate, int(rate * seconds))
 
 
-def keep_sending(callers: list[socket.socket], requests: list[bytes], rate: float, total: int) -> dict[str, float]:
-    """`send`, over these connections."""
+def keep_sending(
+    callers: list[socket.socket], ready: select.epoll, requests: list[bytes], rate: float, total: int
+) -> dict[str, float]:
+    """`send`, over these connections, which `ready` tells of."""
     idle, due_of = deque(callers), dict.fromkeys(callers, 0.0)
     by_number = {caller.fileno(): caller for caller in callers}
-    ready = select.epoll()
-    for number in by_number:
-        ready.register(number, select.EPOLLIN)
-    gc.disable()  # a pause of ours would be taken for the server's
     latencies: list[float] = []
     lateness: list[float] = []
     refused, count = 0, 0
@@ -114,4 +115,5 @@ def read(path: Path) -> list[bytes]:
 
 if __name__ == "__main__":
     _, port, path, rate, seconds = sys.argv
+    gc.disable()  # a pause of ours would be taken for the server's
     json.dump(send(int(port), read(Path(path)), float(rate), float(seconds)), sys.stdout)

@@ -226,15 +226,13 @@ def count_files(shape: tuple[int, ...]) -> int:
 def numbers_of(tensor: Tensor, count: int, unit: bool) -> NDArray[np.uint8]:
     """Pixels from a tensor of `count` numbers, in one row."""
     unit = unit and tensor.datatype.startswith(("FP", "BF"))
-    if isinstance(tensor.data, np.ndarray):
-        if len(tensor.data) != count:
-            raise wrong_size(f"{count:,} values", f"{len(tensor.data):,}")
-        return tensors.from_array(tensor.data.astype(np.float64) if unit else tensor.data, unit=unit)
-    if isinstance(tensor.data, list):
-        values = flatten(tensor.data)
+    if not isinstance(tensor.data, memoryview):
+        values = flatten(tensor.data) if isinstance(tensor.data, list) else tensor.data
         if len(values) != count:
             raise wrong_size(f"{count:,} values", f"{len(values):,}")
-        return tensors.from_list(values, unit=unit)
+        if isinstance(values, list):
+            return tensors.from_list(values, unit=unit)
+        return tensors.from_array(values.astype(np.float64) if unit else values, unit=unit)
     dtype = DATATYPES[tensor.datatype]
     if len(tensor.data) != count * dtype.itemsize:
         raise wrong_size(f"{count * dtype.itemsize:,} bytes", f"{len(tensor.data):,}")

@@ -120,7 +120,7 @@ def many(form: bytes, count: int) -> bytes:
     return b"[" + b",".join([form] * count) + b"]"
 
 
-def parse(body: bytes | memoryview) -> Any:
+def parse(body: bytes) -> Any:
     """Strict JSON.
 
     Raises:

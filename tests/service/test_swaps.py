@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +53,14 @@ def publish(store: Path, version: int, labels: list[str] | None = None) -> None:
     hidden.rename(store / "mnist" / str(version))
 
 
+@pytest.fixture(autouse=True)
+def _no_pauses() -> Iterator[None]:
+    """The caller's own garbage collection, over all these answers, would be taken for a pause of the server."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 class Load:
     """Callers who ask one picture after the other."""
 
@@ -61,7 +70,6 @@ class Load:
         self.failures: list[str] = []
         self.stop = threading.Event()
         self.threads = [threading.Thread(target=self.call, args=(start,)) for start in range(CALLERS)]
-        gc.disable()  # its pauses, over all these answers, would be taken for the server's
         for thread in self.threads:
             thread.start()
 
@@ -88,7 +96,6 @@ class Load:
         self.stop.set()
         for thread in self.threads:
             thread.join(PATIENCE_S)
-        gc.enable()
         assert not self.failures
         return self.answers
 
