@@ -4,13 +4,15 @@ import numpy as np
 
 from service.marks import main_mark, without_lines
 
+FAINT = 0.35  # of what the strongest ink stands out by: what is below that is none
 
-def strokes(contrast: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+
+def strokes(contrast: np.ndarray, faint: float = FAINT) -> tuple[np.ndarray, np.ndarray] | None:
     """The ink of the digit, float32 0 to 1, and where it surely is, bool; None on an empty sheet."""
     mask = without_lines(_mask(contrast), contrast)
     if not mask.any():
         return None
-    mask &= contrast > 0.35 * float(np.quantile(contrast[mask], 0.95))
+    mask &= contrast > faint * float(np.quantile(contrast[mask], 0.95))
     kept = main_mark(mask, edges(contrast))
     noise = _levels(contrast)[0]
     peak = max(0.01, float(np.quantile(contrast[kept], 0.9)))

@@ -4,6 +4,7 @@ import numpy as np
 
 REST = 0.2  # share of all writing that must be left without what lies around it
 LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
+SLOPES = np.linspace(-0.16, 0.16, 65)  # nine degrees to either side: how askew a sheet is photographed
 
 
 def without_lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
@@ -19,16 +20,16 @@ def without_lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
 
 
 def _lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
-    """Straight lines from the left edge to the right, level within five degrees, without what crosses them."""
+    """Straight lines from the left edge to the right, level within nine degrees, without what crosses them."""
     height, width = mask.shape
     found = np.zeros_like(mask)
     edge = 1 + int(0.03 * width)
     if min(width, height) < LINED or not (mask[:, :edge].any() and mask[:, -edge:].any()):
         return found
     rows, columns = np.nonzero(mask)
-    slopes = np.linspace(-0.09, 0.09, 37)
-    levels = [rows + np.round(columns * slope).astype(np.intp) + width // 8 for slope in slopes]
-    counts = [np.bincount(level, minlength=height + width // 4) for level in levels]
+    above = width // 5
+    levels = [rows + np.round(columns * slope).astype(np.intp) + above for slope in SLOPES]
+    counts = [np.bincount(level, minlength=height + 2 * above) for level in levels]
     best = int(np.argmax([(count.astype(float) ** 3).sum() for count in counts]))
     level, count = levels[best], counts[best]
     full = count > 0.6 * width
@@ -63,6 +64,8 @@ def _run_lengths(mask: np.ndarray) -> np.ndarray:
 def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Keep the heaviest connected part of a mask that does not lie around it, and those near it that are no specks.
 
+    What reaches an edge that the heaviest does not reach comes from outside: a rim, a line, a shadow.
+
     Args:
         mask: bool (height, width), with at least one pixel.
         weight: float (height, width), what each pixel counts.
@@ -80,7 +83,8 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
     keep = {main}
     for label in np.flatnonzero(weights > 0.06 * weights[main]):
         r, c = np.nonzero(labels == label)
-        if r.max() > top - reach and r.min() < bottom + reach and c.max() > left - reach and c.min() < right + reach:
+        near = r.max() > top - reach and r.min() < bottom + reach and c.max() > left - reach and c.min() < right + reach
+        if near and _reached(labels == label) <= _reached(labels == main):
             keep.add(int(label))
     return np.isin(labels, list(keep))
 
@@ -94,6 +98,12 @@ def _framing(mark: np.ndarray) -> bool:
     inside = (columns > left + band) & (columns < right - band) & (rows > top + band) & (rows < bottom - band)
     boxed = inside.mean() < 0.15 and min(right - left, bottom - top) > 0.3 * min(mark.shape)
     return bool(boxed or sum(edge.sum() for edge in (mark[0], mark[-1], mark[:, 0], mark[:, -1])) > 0.7 * side)
+
+
+def _reached(mark: np.ndarray) -> set[int]:
+    """The edges that a mark touches: top, bottom, left, right, as numbers."""
+    edges = (mark[0], mark[-1], mark[:, 0], mark[:, -1])
+    return {number for number, edge in enumerate(edges) if edge.any()}
 
 
 def _components(mask: np.ndarray) -> np.ndarray:

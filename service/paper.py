@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from service.ink import strokes
+from service.ink import FAINT, strokes
 from service.light import Box, Paper, contrast_with, find_paper, reduced
 
 SHEET = 384  # pixels on the longer side while searching
 CLOSE = 160  # pixels on the longer side of a digit that is looked at closely
+LINES = 0.55  # like FAINT, for a digit that is small on its sheet: the squares around it are as large as its strokes
 FINEST, BROADEST = 2.2, 4.4  # width of the pen in the network's pixels; MNIST's is 2.7, nine of ten 1.8 to 4.3
 
 
@@ -53,7 +54,7 @@ def place(sheet: Image.Image, shape: tuple[int, int, int], *, plain: bool = Fals
     if found is None:
         return Placed(np.zeros(shape, np.uint8))
     if max(found.ink.size) < CLOSE and max(sheet.size) > SHEET:
-        found = _look(sheet, paper, _around(found.box, sheet.size), 2 * CLOSE) or found
+        found = _look(sheet, paper, _around(found.box, sheet.size), 2 * CLOSE, LINES) or found
     return _centre(_penned(found, box_side(*shape[:2])), shape)
 
 
@@ -79,10 +80,10 @@ def _around(box: Box, size: tuple[int, int]) -> Box:
     )
 
 
-def _look(sheet: Image.Image, paper: Paper, part: Box, side: int) -> Found | None:
+def _look(sheet: Image.Image, paper: Paper, part: Box, side: int, faint: float = FAINT) -> Found | None:
     """Find the digit in a part of the sheet, worked at with at most `side` pixels on the longer side."""
     view = reduced(sheet, part, side)
-    found = strokes(contrast_with(view, paper, part, sheet.size))
+    found = strokes(contrast_with(view, paper, part, sheet.size), faint)
     if found is None:
         return None
     ink, kept = found

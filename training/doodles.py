@@ -1,4 +1,7 @@
-"""Pictures out of chance alone, drawn by our own code: signs, scribbles, shapes, spots, blots, noise, waves, blank."""
+"""Pictures out of chance alone, drawn by our own code.
+
+Signs, outlines, scribbles, shapes, spots, dashes, blots; noise, blank, waves.
+"""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -56,6 +59,54 @@ def draw_signs(random: Random) -> Image.Image:
     hand = strokes.draw_hand(random)
     wide = np.array([random.uniform(0.5, 1.1), 1])
     return draw_paths([strokes.bend(path * wide, hand) for path in paths], random)
+
+
+def draw_outlines(random: Random) -> Image.Image:
+    """One to three closed lines, in, beside or above each other, perhaps with strokes that begin on them."""
+    paths = [draw_outline(random)]
+    for _ in range(random.choice([0, 1, 2], p=[0.5, 0.3, 0.2])):
+        other = draw_outline(random) * random.choice([0.3, 0.5, 0.8])
+        way = random.integers(3)
+        if way == 0:
+            other = other + random.normal(0, 0.1, 2)
+        elif way == 1:
+            other = other + pick_point(paths[-1], random) - pick_point(other, random)
+        else:
+            other = other + np.array([0, paths[-1][:, 1].max() - other[:, 1].min()])
+        paths.append(other)
+    for _ in range(random.choice([0, 1, 2, 3], p=[0.5, 0.25, 0.15, 0.1])):
+        stroke = draw_stroke(random) * random.choice([0.5, 1])
+        paths.append(stroke + pick_point(paths[random.integers(len(paths))], random) - pick_point(stroke, random))
+    if random.random() < 0.3:
+        paths = mirror(paths, random)
+    hand = strokes.draw_hand(random)
+    return draw_paths([strokes.bend(path, hand) for path in paths], random)
+
+
+def draw_outline(random: Random) -> np.ndarray:
+    """A closed path (n, 2) around the origin, about 1 large: a polygon, a rectangle, a star, or round with dents."""
+    stretch = random.uniform(0.6, 1.3, 2)
+    way = random.choice(4, p=[0.4, 0.25, 0.15, 0.2])
+    if way == 3:
+        angles = np.sort(random.uniform(0, 2 * np.pi, random.integers(4, 9)))
+        points = around(angles, random.uniform(0.2, 0.6, len(angles)))
+        return strokes.smooth(np.concatenate([points, points[:1]]), steps=6) * stretch
+    if way == 2:
+        count = 2 * random.integers(4, 8)
+        far = np.where(np.arange(count) % 2, random.uniform(0.15, 0.35), 0.5)
+        points = around(np.arange(count) * 2 * np.pi / count + random.choice([0, np.pi / 2]), far)
+    elif way == 1:
+        points = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) + random.normal(0, 0.05, (4, 2))
+    else:
+        count = random.choice([3, 4, 5, 6], p=[0.4, 0.3, 0.15, 0.15])
+        start = random.choice([0, np.pi / 2, np.pi / count])
+        points = around(start + np.arange(count) * 2 * np.pi / count, 0.5) + random.normal(0, 0.05, (count, 2))
+    return densify(np.concatenate([points, points[:1]])) * stretch
+
+
+def around(angles: Floats, far: Floats | float) -> np.ndarray:
+    """Points (n, 2) in these directions, so far from the origin."""
+    return np.asarray(np.stack([np.cos(angles) * far, np.sin(angles) * far], axis=1))
 
 
 def draw_stroke(random: Random) -> np.ndarray:
@@ -222,6 +273,7 @@ def compute_waves(size: tuple[int, int], random: Random) -> Floats:
 
 DRAWN: dict[str, Callable[[Random], Image.Image]] = {
     "signs": draw_signs,
+    "outlines": draw_outlines,
     "scribbles": draw_scribble,
     "shapes": draw_shape,
     "dots": draw_dots,

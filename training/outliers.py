@@ -1,8 +1,8 @@
 """Pictures that are unlike a training set, made from it and from nothing else but chance.
 
 Some take real pictures apart (halves of two joined, pieces shuffled, turned, mirrored, bent out of shape, several in a
-row), others are drawn (strokes at random, scribbles, shapes, blots) or computed (noise, textures, blank). Some come out
-like real ones, as a mirrored 8 is an 8 and two strokes may make a 7: `novelty.py` sorts them out.
+row), others are drawn (strokes and outlines at random, scribbles, shapes, blots) or computed (noise, textures, blank).
+Some come out like real ones, as a mirrored 8 is an 8 and two strokes may make a 7: `novelty.py` sorts them out.
 """
 
 from collections.abc import Callable
@@ -158,6 +158,7 @@ FROM_REAL: dict[Callable[[Pixels, int, Random], Pixels], float] = {
 }
 DRAWN = {
     "signs": 18,
+    "outlines": 6,
     "scribbles": 2,
     "shapes": 4,
     "dots": 1,
@@ -167,4 +168,5 @@ DRAWN = {
     "blank": 0.7,
     "waves": 0.7,
 }
-"""The kinds, and how often each is made, in relation to the others. Signs are what letters have to be told by."""
+"""The kinds, and how often each is made, in relation to the others. Signs are what letters have to be told by, outlines
+what drawings."""
