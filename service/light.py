@@ -98,9 +98,10 @@ def _shadowed(view: Image.Image) -> tuple[list[Paper], float]:
     reaches = [max(2, round(reach * CELLS)) for reach in REACHES]
     closed = [255 - _opened(255 - cells, reach).astype(np.float32) for reach in reaches]
     opened = [_opened(cells, reach).astype(np.float32) for reach in reaches]
-    # The finest pen has no say in this, it sees the grain; nor has the broadest, it sees shadows.
-    below = sum(float(((light - cells) ** 3).sum()) for light in closed[1:3])
-    above = sum(float(((cells - light) ** 3).sum()) for light in opened[1:3])
+    # The finest pen has no say in this, it sees the grain; nor has the broadest, it sees shadows. The high power lets a
+    # few strokes outweigh the many squares that lines leave between them.
+    below = sum(float(((light - cells) ** 5).sum()) for light in closed[1:3])
+    above = sum(float(((cells - light) ** 5).sum()) for light in opened[1:3])
     papers = [
         Paper(Image.fromarray(light), dark) for dark, lights in ((True, closed), (False, opened)) for light in lights
     ]

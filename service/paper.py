@@ -19,6 +19,7 @@ from service.light import Box, Paper, contrast_with, find_paper, reduced
 SHEET = 384  # pixels on the longer side while searching
 CLOSE = 160  # pixels on the longer side of a digit that is looked at closely
 LINES = 0.55  # like FAINT, for a digit that is small on its sheet: the squares around it are as large as its strokes
+LOOKS = 3  # at most, as long as it goes on beyond what was looked at
 FINEST, BROADEST = 2.2, 4.4  # width of the pen in the network's pixels; MNIST's is 2.7, nine of ten 1.8 to 4.3
 
 
@@ -54,7 +55,7 @@ def place(sheet: Image.Image, shape: tuple[int, int, int], *, plain: bool = Fals
     if found is None:
         return Placed(np.zeros(shape, np.uint8))
     if max(found.ink.size) < CLOSE and max(sheet.size) > SHEET:
-        found = _look(sheet, paper, _around(found.box, sheet.size), 2 * CLOSE, LINES) or found
+        found = _look_closely(sheet, paper, found)
     return _centre(_penned(found, box_side(*shape[:2])), shape)
 
 
@@ -67,6 +68,20 @@ class Found:
     box: Box
     """Where it was cut out, in pixels of the sheet."""
     inverted: bool
+
+
+def _look_closely(sheet: Image.Image, paper: Paper, found: Found) -> Found:
+    """The digit again, in more pixels; what was only a part of it from afar is followed."""
+    for _ in range(LOOKS):
+        part = _around(found.box, sheet.size)
+        closer = _look(sheet, paper, part, 2 * CLOSE, LINES)
+        if closer is None:
+            break
+        found = closer
+        ends = zip(found.box, part, (0, 0, *sheet.size), strict=True)
+        if not any(abs(end - edge) < 1 and edge != last for end, edge, last in ends):
+            break
+    return found
 
 
 def _around(box: Box, size: tuple[int, int]) -> Box:

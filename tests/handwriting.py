@@ -1,24 +1,37 @@
 """Digits as people have them, for tests: photographed, scanned, drawn on a pad or cut out.
 
+    python -m tests.handwriting models/mnist/2        # the share read of each kind; MNIST lies in CONVOLVE_DATA
+
 The hands are MNIST's validation digits, enlarged to smooth strokes, or those of `training.strokes`; everything else is
 made here. There are two series, which share no pen, paper, light or place: "tuning" may be looked at while the
 preparation is worked on, "kept" only says how well it went.
 """
 
 import io
+import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from service import engines
+from service import pictures as preparation
+from service.manifest import Manifest
+from training.datasets import Part
+from training.idx import load_mnist
+
 Floats: TypeAlias = NDArray[np.float64]
 Chance: TypeAlias = np.random.Generator
 Series: TypeAlias = Literal["tuning", "kept"]
 Size: TypeAlias = tuple[int, int]
 
+COUNT = 150
+"""Digits of each kind that are read."""
 FRAME = (640, 480)
 PAGE = (1600, 1200)
 
@@ -274,3 +287,29 @@ def pictures(digits: NDArray[np.uint8], kind: str, series: Series, seed: int = 0
     """Each of the digits, uint8 (n, 28, 28), light on black, as a picture file of a kind."""
     for number, digit in enumerate(digits):
         yield KINDS[kind](digit, MANNERS[series], np.random.default_rng((seed, number, *kind.encode())))
+
+
+class Reader:
+    """A version, as the server has it: picture files in, classes out."""
+
+    def __init__(self, version: Path) -> None:
+        self.manifest = Manifest.read(version)
+        self.engine = engines.load("openvino", version, self.manifest, 1)
+
+    def read(self, digits: NDArray[np.uint8], kind: str, series: Series) -> NDArray[np.int64]:
+        """The classes found for digits, uint8 (n, 28, 28), as pictures of a kind."""
+        files = (preparation.open_picture(file, max_pixels=2_000_000) for file in pictures(digits, kind, series))
+        prepared = np.stack([preparation.prepare(file, self.manifest.input) for file in files])
+        return self.engine.predict(prepared).probabilities.argmax(axis=1)
+
+    def grade(self, validation: Part, kind: str, series: Series) -> float:
+        """The share of validation digits that is read right, 0 to 1; always the same digits."""
+        some = np.random.default_rng(7).choice(len(validation), COUNT, replace=False)
+        right = self.read(validation.pictures[some, ..., 0], kind, series) == validation.labels[some]
+        return float(right.mean())
+
+
+if __name__ == "__main__":
+    reader, part = Reader(Path(sys.argv[1])), load_mnist(Path(os.environ["CONVOLVE_DATA"])).validation
+    for name in KINDS:
+        print(f"{reader.grade(part, name, 'kept'):7.1%}  {name}", flush=True)

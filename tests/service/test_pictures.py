@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from service import pictures
 from service.errors import BadPicture, CallerError, EmptyBody, PictureTooLarge, UnsupportedPicture, WrongShape
@@ -379,29 +379,43 @@ def hard(sheet: Image.Image, kind: str, seed: int) -> Image.Image:
     width, height = sheet.size
     printed = Image.new("RGB", sheet.size, (255, 255, 255))
     draw, chance = ImageDraw.Draw(printed), random.Random(seed)
-    if kind in ("ruled", "squared"):
-        for y in range(10, height, 30):
-            draw.line((0, y, width, y + 6), fill=(150, 165, 205), width=2)
-        for x in range(20, width, 30) if kind == "squared" else ():
-            draw.line((x, 0, x - 4, height), fill=(150, 165, 205), width=2)
+    if kind in ("ruled", "squared", "askew", "page"):
+        lean = 0.13 if kind == "askew" else 0.0125
+        ink = {"askew": (125, 130, 140), "page": (165, 165, 160)}.get(kind, (150, 165, 205))
+        for y in range(10 - height, height, height // 12):
+            draw.line((0, y, width, y + lean * width), fill=ink, width=height // 180)
+        for x in range(20, 2 * width, height // 12) if kind != "ruled" else ():
+            draw.line((x, 0, x - lean * height, height), fill=ink, width=height // 180)
+    if kind == "rim":  # of the table, where the sheet ends
+        draw.polygon([(0, 0), (0.02 * width, 0), (0, height)], fill=(60, 50, 45))
     if kind == "dusty":
         for _ in range(40):
             x, y = chance.randrange(width), chance.randrange(height)
             draw.ellipse((x, y, x + 2, y + 2), fill=(60, 60, 60))
     sheet = ImageChops.darker(sheet, printed)
+    if kind == "rim":
+        return strokes.photograph(sheet.filter(ImageFilter.GaussianBlur(1)), shadow=0.4, noise=4, seed=seed)
     if kind == "shadow":
         return strokes.photograph(sheet, shadow=0.7, noise=3, seed=seed)
     return strokes.photograph(sheet, shadow=0.2, noise=10 if kind == "noise" else 2, seed=seed)
 
 
-@pytest.mark.parametrize("kind", ["plain", "ruled", "squared", "dusty", "shadow", "noise", "pencil", "small"])
+@pytest.mark.parametrize(
+    "kind", ["plain", "ruled", "squared", "askew", "rim", "dusty", "shadow", "noise", "pencil", "small", "page"]
+)
 def test_photographs_look_like_the_drawing(kind: str) -> None:
     likeness = []
     for digit in range(10):
-        size, height = ((480, 360), 0.5) if kind != "small" else ((1600, 1200), 0.09)
+        size, height = ((480, 360), 0.5) if kind not in ("small", "page") else ((1600, 1200), 0.09)
         ink = (30, 40, 110) if kind != "pencil" else (175, 172, 165)
         sheet = strokes.draw(
-            digit, size=size, height=height, centre=(0.4, 0.55), ink=ink, paper=(236, 230, 214), seed=5
+            digit,
+            size=size,
+            height=height,
+            centre=(0.17 if kind == "rim" else 0.4, 0.55),
+            ink=ink,
+            paper=(236, 230, 214),
+            seed=5,
         )
         clean = pictures.prepare(strokes.draw(digit, size=size, height=height, seed=5), DIGIT)
         likeness.append(alike(pictures.prepare(hard(sheet, kind, digit), DIGIT), clean))

@@ -16,8 +16,8 @@ LEAST = {
     "text": 0.95,
     "printed letters": 0.8,
     "handwritten letters": 0.8,
-    "drawings": 0.8,
-    "photographs": 0.8,
+    "drawings": 0.9,
+    "photographs": 0.9,
 }
 
 
