@@ -1,6 +1,6 @@
 """The bare engine on all cores, without HTTP: what no server can pass.
 
-`python -m benchmarks.ceiling PRECISION PROCESSES THREADS SIZE SECONDS` prints pictures per second.
+`python -m benchmarks.ceiling NETWORKS PRECISION PROCESSES THREADS SIZE SECONDS` prints pictures per second.
 """
 
 import multiprocessing
@@ -14,32 +14,43 @@ import numpy as np
 import openvino
 
 from benchmarks.pictures import VERSION, draw
+from service import novelty
 from service.engines.openvino import choose
 from service.manifest import Manifest
 
+ALONE, BOTH = "alone", "both"
+"""The network of the classes alone, or joined with the one that tells what is unlike its training set, as served."""
 WAYS = ((1, 0, 1024), (0, 1, 1024), (0, 1, 16))
 """Processes, threads in each, pictures in a batch; 0 is one for each core."""
 
 
-def measure(precision: str, seconds: float) -> float:
-    """Pictures per second of the quickest way to use all cores."""
-    return max(way(precision, *each, seconds) for each in WAYS)
+def measure(networks: str, precision: str, seconds: float) -> float:
+    """Pictures per second of the quickest way to use all cores.
+
+    Args:
+        networks: `ALONE` or `BOTH`.
+        precision: As the service's setting.
+        seconds: For each way.
+    """
+    return max(way(networks, precision, *each, seconds) for each in WAYS)
 
 
-def way(precision: str, processes: int, threads: int, size: int, seconds: float) -> float:
+def way(networks: str, precision: str, processes: int, threads: int, size: int, seconds: float) -> float:
     """Pictures per second, measured in processes of their own."""
     cores = len(os.sched_getaffinity(0))
     numbers = [str(number) for number in (processes or cores, threads or cores, size, seconds)]
-    command = [sys.executable, "-m", "benchmarks.ceiling", precision, *numbers]
+    command = [sys.executable, "-m", "benchmarks.ceiling", networks, precision, *numbers]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
-def compute(precision: str, threads: int, size: int, seconds: float, together: Barrier) -> float:
+def compute(networks: str, precision: str, threads: int, size: int, seconds: float, together: Barrier) -> float:
     """Pictures per second of one process."""
     core, manifest = openvino.Core(), Manifest.read(VERSION)
     precision = choose(precision, manifest, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     network = core.read_model(VERSION / manifest.precisions[precision].network)
+    if networks == BOTH:
+        network = novelty.join(network, novelty.read(core, VERSION, manifest))
     network.reshape([size, *manifest.input.shape])
     options = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -64,11 +75,12 @@ def work(answers: "multiprocessing.SimpleQueue[float]", *arguments: object) -> N
 
 
 if __name__ == "__main__":
-    precision, processes, threads, size = sys.argv[1], *map(int, sys.argv[2:5])
+    networks, precision = sys.argv[1:3]
+    processes, threads, size = map(int, sys.argv[3:6])
     draw(64)
     context = multiprocessing.get_context("fork")
     together, answers = context.Barrier(processes), context.SimpleQueue()
-    arguments = (answers, precision, threads, size, float(sys.argv[5]), together)
+    arguments = (answers, networks, precision, threads, size, float(sys.argv[6]), together)
     workers = [context.Process(target=work, args=arguments) for _ in range(processes)]
     for worker in workers:
         worker.start()

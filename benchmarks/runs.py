@@ -63,8 +63,9 @@ def in_precision(contestant: Contestant, precision: str) -> Contestant:
 
 
 def ceilings(seconds: int, number: int) -> Iterator[Row]:
-    """The bare engine at our default precision."""
-    yield {"kind": "ceiling", "round": number, "rate": round(ceiling.measure("auto", seconds))}
+    """The bare engine at our default precision, with one network and with both."""
+    alone, both = (round(ceiling.measure(networks, "auto", seconds)) for networks in (ceiling.ALONE, ceiling.BOTH))
+    yield {"kind": "ceiling", "round": number, "rate": alone, "both": both}
 
 
 def in_a_row(seconds: int) -> Iterator[Row]:
