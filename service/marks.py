@@ -70,7 +70,7 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
         mask: bool (height, width), with at least one pixel.
         weight: float (height, width), what each pixel counts.
     """
-    labels = _components(mask)
+    labels = components(mask)
     weights = np.bincount(labels.ravel(), weight.ravel() + 1e-9)
     weights[0] = 0
     for label in np.flatnonzero(weights > 0.06 * weights.max()):
@@ -106,7 +106,7 @@ def _reached(mark: np.ndarray) -> set[int]:
     return {number for number, edge in enumerate(edges) if edge.any()}
 
 
-def _components(mask: np.ndarray) -> np.ndarray:
+def components(mask: np.ndarray) -> np.ndarray:
     """Number the connected parts of a mask (eight neighbours) from 1 on; 0 is outside."""
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)

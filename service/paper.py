@@ -1,20 +1,21 @@
 """From a sheet of paper to ink: where the digit is, and how it looks in the network's own way of writing.
 
-    find_paper ──► _look ──► _penned ──► _centre
-    light and      the digit,  a pen as    20 × 20 box,
-    shadow         cut out     in MNIST    centre of mass
+    find_sheet ──► find_paper ──► _look ──► _penned ──► _centre
+    without        light and      the digit,  a pen as    20 × 20 box,
+    the table      shadow         cut out     in MNIST    centre of mass
 
-All of it works on a few hundred pixels, with Pillow's filters and NumPy. The light is found in `light.py`, the ink in
-`ink.py`, what belongs to the digit in `marks.py`.
+All of it works on a few hundred pixels, with Pillow's filters and NumPy. The sheet is found in `sheet.py`, the light in
+`light.py`, the ink in `ink.py`, what belongs to the digit in `marks.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from service.ink import FAINT, strokes
 from service.light import Box, Paper, contrast_with, find_paper, reduced
+from service.sheet import find_sheet
 
 SHEET = 384  # pixels on the longer side while searching
 CLOSE = 160  # pixels on the longer side of a digit that is looked at closely
@@ -39,23 +40,24 @@ def box_side(height: int, width: int) -> int:
     return round(min(height, width) * 20 / 28)
 
 
-def place(sheet: Image.Image, shape: tuple[int, int, int], *, plain: bool = False) -> Placed:
-    """Find the digit on a sheet and put it where the network wants it.
+def place(picture: Image.Image, shape: tuple[int, int, int], *, plain: bool = False) -> Placed:
+    """Find the digit in a picture and put it where the network wants it.
 
     Args:
-        sheet: Mode L, any size; a page, a photograph, a drawing, dark on light or light on dark.
+        picture: Mode L, any size; a page, a photograph, a drawing, dark on light or light on dark.
         shape: Height, width and channels of the network's input.
         plain: Whether the paper is surely of one grey.
 
     Returns:
-        The digit in light ink on black; all black if nothing is written on the sheet.
+        The digit in light ink on black; all black if nothing is written there.
     """
-    paper = find_paper(reduced(sheet, (0, 0, *sheet.size), SHEET), plain=plain)
-    found = _look(sheet, paper, (0, 0, *sheet.size), SHEET)
+    part = None if plain else find_sheet(picture)
+    found = _find(picture.crop(part) if part else picture, plain=plain)
     if found is None:
         return Placed(np.zeros(shape, np.uint8))
-    if max(found.ink.size) < CLOSE and max(sheet.size) > SHEET:
-        found = _look_closely(sheet, paper, found)
+    if part:
+        left, top, right, bottom = found.box
+        found = replace(found, box=(left + part[0], top + part[1], right + part[0], bottom + part[1]))
     return _centre(_penned(found, box_side(*shape[:2])), shape)
 
 
@@ -68,6 +70,15 @@ class Found:
     box: Box
     """Where it was cut out, in pixels of the sheet."""
     inverted: bool
+
+
+def _find(sheet: Image.Image, *, plain: bool) -> Found | None:
+    """The digit on a sheet; None if nothing is written on it."""
+    paper = find_paper(reduced(sheet, (0, 0, *sheet.size), SHEET), plain=plain)
+    found = _look(sheet, paper, (0, 0, *sheet.size), SHEET)
+    if found is not None and max(found.ink.size) < CLOSE and max(sheet.size) > SHEET:
+        found = _look_closely(sheet, paper, found)
+    return found
 
 
 def _look_closely(sheet: Image.Image, paper: Paper, found: Found) -> Found:

@@ -29,7 +29,7 @@ LAYERS = [
     ["bodies", "metrics", "seen", "engines.openvino", "engines.tensorflow", "tensors"],
     ["board", "engines", "history", "messages", "pictures", "safetensors", "settings", "tally"],
     ["novelty", "paper", "png"],
-    ["light"],
+    ["light", "sheet"],
     ["ink"],
     ["marks"],
     ["manifest", "policy"],

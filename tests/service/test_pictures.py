@@ -393,6 +393,11 @@ def hard(sheet: Image.Image, kind: str, seed: int) -> Image.Image:
             x, y = chance.randrange(width), chance.randrange(height)
             draw.ellipse((x, y, x + 2, y + 2), fill=(60, 60, 60))
     sheet = ImageChops.darker(sheet, printed)
+    if kind == "table":
+        table = Image.new("RGB", (width + 120, height + 90), (70, 50, 40))
+        table.paste(sheet, (70, 50))
+        table = table.rotate(4, Image.Resampling.BICUBIC, fillcolor=(70, 50, 40)).filter(ImageFilter.GaussianBlur(1))
+        return strokes.photograph(table, shadow=0.3, noise=4, seed=seed)
     if kind == "rim":
         return strokes.photograph(sheet.filter(ImageFilter.GaussianBlur(1)), shadow=0.4, noise=4, seed=seed)
     if kind == "shadow":
@@ -401,7 +406,8 @@ def hard(sheet: Image.Image, kind: str, seed: int) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    "kind", ["plain", "ruled", "squared", "askew", "rim", "dusty", "shadow", "noise", "pencil", "small", "page"]
+    "kind",
+    ["plain", "ruled", "squared", "askew", "rim", "table", "dusty", "shadow", "noise", "pencil", "small", "page"],
 )
 def test_photographs_look_like_the_drawing(kind: str) -> None:
     likeness = []
@@ -420,6 +426,13 @@ def test_photographs_look_like_the_drawing(kind: str) -> None:
         clean = pictures.prepare(strokes.draw(digit, size=size, height=height, seed=5), DIGIT)
         likeness.append(alike(pictures.prepare(hard(sheet, kind, digit), DIGIT), clean))
     assert sorted(likeness)[1] > 0.85, likeness
+
+
+def test_a_broad_pen_is_no_sheet_of_paper() -> None:
+    for digit in range(10):
+        drawn = strokes.draw(digit, size=(560, 560), height=0.9, pen=0.25, ink=255, paper=0)
+        same = strokes.draw(digit, size=(560, 560), height=0.9, pen=0.25)
+        assert alike(pictures.prepare(drawn, DIGIT), pictures.prepare(same, DIGIT)) > 0.95
 
 
 @pytest.mark.parametrize("pen", [0.012, 0.03, 0.2, 0.28])
