@@ -455,6 +455,15 @@ def test_what_was_done_is_told() -> None:
     assert (ink[1].min(), ink[0].min()) == pytest.approx(seen.shift, abs=1)
 
 
+def test_what_was_done_is_told_of_the_whole_picture_not_of_the_sheet_in_it() -> None:
+    sheet = strokes.draw(7, size=(400, 300), centre=(0.3, 0.5))
+    table = Image.new("L", (560, 400), 60)
+    table.paste(sheet, (130, 70))
+    rows, columns = np.nonzero(np.asarray(sheet) < 128)
+    expected = (columns.min() + 130, rows.min() + 70, columns.max() + 131, rows.max() + 71)
+    assert pictures.inspect(table, DIGIT).box == pytest.approx(expected, abs=4)
+
+
 def test_nothing_is_told_where_nothing_was_done() -> None:
     seen = pictures.inspect(Image.fromarray(strokes.golden((28, 28, 1))[3, ..., 0]), DIGIT, mode="none")
     assert not seen.prepared
