@@ -80,11 +80,12 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
     rows, columns = np.nonzero(labels == main)
     top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
     reach = 0.3 * max(bottom - top, right - left)
-    keep = {main}
+    keep, reached = {main}, _reached(labels == main)
     for label in np.flatnonzero(weights > 0.06 * weights[main]):
-        r, c = np.nonzero(labels == label)
+        mark = labels == label
+        r, c = np.nonzero(mark)
         near = r.max() > top - reach and r.min() < bottom + reach and c.max() > left - reach and c.min() < right + reach
-        if near and _reached(labels == label) <= _reached(labels == main):
+        if near and _reached(mark) <= reached:
             keep.add(int(label))
     return np.isin(labels, list(keep))
 
@@ -97,13 +98,17 @@ def _framing(mark: np.ndarray) -> bool:
     band = 1 + 0.07 * side
     inside = (columns > left + band) & (columns < right - band) & (rows > top + band) & (rows < bottom - band)
     boxed = inside.mean() < 0.15 and min(right - left, bottom - top) > 0.3 * min(mark.shape)
-    return bool(boxed or sum(edge.sum() for edge in (mark[0], mark[-1], mark[:, 0], mark[:, -1])) > 0.7 * side)
+    return bool(boxed or sum(edge.sum() for edge in _edges(mark)) > 0.7 * side)
 
 
 def _reached(mark: np.ndarray) -> set[int]:
     """The edges that a mark touches: top, bottom, left, right, as numbers."""
-    edges = (mark[0], mark[-1], mark[:, 0], mark[:, -1])
-    return {number for number, edge in enumerate(edges) if edge.any()}
+    return {number for number, edge in enumerate(_edges(mark)) if edge.any()}
+
+
+def _edges(mark: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Its first and last row, first and last column."""
+    return mark[0], mark[-1], mark[:, 0], mark[:, -1]
 
 
 def components(mask: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Digits as people have them, for tests: photographed, scanned, drawn on a pad or cut out.
 
-    python -m tests.handwriting models/mnist/2        # the share read of each kind; MNIST lies in CONVOLVE_DATA
+    python -m tests.handwriting models/mnist/2        # the share read of each kind
 
 The hands are MNIST's validation digits, enlarged to smooth strokes, or those of `training.strokes`; everything else is
 made here. There are two series, which share no pen, paper, light or place: "tuning" may be looked at while the
@@ -310,6 +310,7 @@ class Reader:
 
 
 if __name__ == "__main__":
-    reader, part = Reader(Path(sys.argv[1])), load_mnist(Path(os.environ["CONVOLVE_DATA"])).validation
+    folder = os.environ.get("CONVOLVE_DATA")
+    reader, part = Reader(Path(sys.argv[1])), load_mnist(Path(folder) if folder else None).validation
     for name in KINDS:
         print(f"{reader.grade(part, name, 'kept'):7.1%}  {name}", flush=True)

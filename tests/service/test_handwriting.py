@@ -10,7 +10,7 @@ from tests.service.conftest import ROOT
 from training import strokes
 from training.idx import load_mnist
 
-LEAST = {"small": 0.94, "form": 0.94, "crop": 0.95}
+LEAST = {"small": 0.94, "form": 0.94}
 """Share of a kind that is read, at least."""
 MOSTLY = 0.96
 """Of all other kinds."""
