@@ -1,7 +1,8 @@
 """Single pictures → batches → single answers.
 
 Takes what is waiting and never idles: when the network is free, the queue leaves as one batch, and the next one gathers
-while it computes. Nobody waits for a batch to fill.
+while it computes. Nobody waits for a batch to fill, but while each turn of the loop brings more callers, they all come
+along.
 """
 
 import asyncio
@@ -88,6 +89,7 @@ class Batcher:
         self.idle = asyncio.Event()
         self.idle.set()
         # This batch
+        self.seen = 0  # pictures that were in the queue a turn of the loop ago
         self.busy_since: float | None = None
         self.seconds_per_picture = 0.0
 
@@ -140,7 +142,12 @@ class Batcher:
         return future
 
     def turn(self) -> None:
-        """Take what is waiting and compute it."""
+        """Take what is waiting and compute it, as soon as a turn of the loop has brought nobody else."""
+        if self.seen < self.depth < self.max_batch:
+            self.seen = self.depth
+            self.loop.call_soon(self.turn)
+            return
+        self.seen = 0
         batch = self.take()
         self.metrics.queue_pictures.set(self.depth)
         if not batch:

@@ -69,7 +69,7 @@ async def predict(request: Request) -> Response:
     if len(prepared) == 1 and not pixels:
         raise cast(ServiceError, prepared[0])
     answers = await ask(request, serving, together(pixels)) if pixels else NONE
-    best = np.argsort(-answers.probabilities, axis=1, kind="stable")[:, : query.top].tolist()
+    best = (-answers.probabilities).argsort(axis=1, kind="stable")[:, : query.top].tolist()
     rows = zip(answers.probabilities, best, serving.recognized(answers), strict=True)
     labels = serving.manifest.labels
     predictions = []

@@ -79,6 +79,21 @@ def test_what_arrives_in_one_turn_of_the_loop_leaves_as_one_batch() -> None:
     run(test)
 
 
+def test_while_each_turn_of_the_loop_brings_somebody_they_all_come_along_up_to_a_full_batch() -> None:
+    async def test() -> None:
+        engine = Reader()
+        async with batcher(engine) as made:
+            asked = []
+            for number in range(11):
+                asked.append(asyncio.ensure_future(made.predict(picture(number)[None])))
+                await asyncio.sleep(0)
+            assert engine.batches == [8]
+            await asyncio.gather(*asked)
+            assert engine.batches == [8, 3]
+
+    run(test)
+
+
 def test_what_waits_while_the_network_computes_leaves_together_when_it_is_free() -> None:
     async def test() -> None:
         engine = Gated()

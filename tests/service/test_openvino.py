@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from service.engines.openvino import choose
+from service.engines.openvino import OpenVINOEngine, choose
 from service.manifest import Manifest, Precision
 from tests.service.conftest import ROOT, Start
+from training import strokes
 
 MANIFEST = Manifest.read(ROOT / "models" / "mnist" / "1")
 ALL = ["FP32", "BF16", "INT8"]
@@ -43,6 +45,19 @@ def test_a_difference_in_the_probabilities_counts_as_well() -> None:
     far = Precision(0.99, 0.99, mean_difference=0.003, max_difference=0.5)
     manifest = replace(MANIFEST, precisions={"f32": Precision(0.99, 0.99, 0, 0), "int8": far})
     assert choose("auto", manifest, ALL) == "f32"
+
+
+def test_any_number_of_pictures_is_answered_as_each_by_itself() -> None:
+    engine = OpenVINOEngine(ROOT / "models" / "mnist" / "2", Manifest.read(ROOT / "models" / "mnist" / "2"), 1)
+    pictures = np.concatenate([strokes.golden((28, 28, 1))] * 4)
+    alone = [engine.predict(picture[None]) for picture in pictures]
+    for count in range(1, 36):
+        together = engine.predict(pictures[:count])
+        assert together.novelty is not None
+        np.testing.assert_allclose(
+            together.probabilities, np.concatenate([each.probabilities for each in alone[:count]]), atol=1e-5
+        )
+        np.testing.assert_allclose(together.novelty, [each.novelty[0] for each in alone[:count]], atol=1e-5)
 
 
 def test_models_tells_which_was_taken(start: Start) -> None:
