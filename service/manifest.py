@@ -73,9 +73,9 @@ class Novelty:
     """Share of the pictures of the parts `validation` and `test` that are not recognized, 0 to 1."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Manifest:
-    """All that serving needs to know of a version, and all that people ask about it."""
+    """All that serving needs to know of a version, and all that people ask about it. Equal to itself alone."""
 
     name: str
     version: int

@@ -6,12 +6,13 @@ https://github.com/triton-inference-server/server/tree/main/docs/protocol
 
 import math
 import time
-from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import orjson
 from fastapi import APIRouter
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -31,6 +32,9 @@ MODEL = "/v2/models/{name:name}"
 VERSION = MODEL + "/versions/{version:name}"
 HEADER = "inference-header-content-length"
 """How long the JSON is, where binary tensors follow it. 0: no JSON, the body is the only input's data."""
+
+SHORT = 1024
+"""Bytes of JSON up to which what it says is kept."""
 
 router = APIRouter(tags=["Open Inference Protocol v2"], route_class=TerseRoute)
 
@@ -57,10 +61,32 @@ def read(body: bytes, header: str | None, serving: Serving) -> Question:
         WrongShape: A shape that is none.
     """
     length = json_length(header, len(body))
-    if not length and header is not None:
-        return Question(raw(body, serving.manifest.input.shape), [Wanted(serving.manifest.output)], "auto")
-    asked = parse(body if length == len(body) else body[:length])
     manifest = serving.manifest
+    if not length and header is not None:
+        return Question(raw(body, manifest.input.shape), [Wanted(manifest.output)], "auto")
+    text, data = body[:length], memoryview(body)[length:]
+    if data:
+        return fill_in(recall(text, len(data), manifest), data)
+    if (lifted := tensors.lift_numbers(text)) is not None:
+        question = recall(lifted[0], 0, manifest)
+        if question.tensor.data == [tensors.LIFTED]:
+            return fill_in(question, lifted[1])
+    return understand(text, 0, manifest)
+
+
+def fill_in(question: Question, data: memoryview | NDArray[np.uint64]) -> Question:
+    """The question with its data."""
+    return question._replace(tensor=question.tensor._replace(data=data))
+
+
+def recall(text: bytes, behind: int, manifest: Manifest) -> Question:
+    """`understand`, for JSON without the data: callers ask the same of one picture after another."""
+    return (remember if len(text) <= SHORT else understand)(text, behind, manifest)
+
+
+def understand(text: bytes, behind: int, manifest: Manifest) -> Question:
+    """What JSON asks, with so many bytes of data `behind` it. Errors as in `read`."""
+    asked = tensors.parse(text)
     given = objects(asked, "inputs")
     inference.check_names("input", [each.get("name") for each in given], [manifest.input.name])
     parameters = parameters_of(asked)
@@ -69,23 +95,14 @@ def read(body: bytes, header: str | None, serving: Serving) -> Question:
     if not isinstance(name, str):
         raise BadBody("the id is no text", expected="text", found=ascii(name)[:40])
     return Question(
-        tensor_of(given[0], memoryview(body)[length:]),
+        tensor_of(given[0], behind),
         wanted_of(asked, manifest, binary) if asked.get("outputs") else [Wanted(manifest.output, binary)],
         inference.mode_of(parameters.get("prepare", "auto")),
         name,
     )
 
 
-def parse(text: bytes) -> Any:
-    """The request; the numbers of its first input as an array, if they are plain ones."""
-    lifted = tensors.lift_numbers(text)
-    if lifted is not None:
-        asked = tensors.parse(lifted[0])
-        with suppress(TypeError, KeyError, IndexError):  # not what it should be, as is said of it as it stands
-            if asked["inputs"][0]["data"] == tensors.LIFTED:
-                asked["inputs"][0]["data"] = lifted[1]
-                return asked
-    return tensors.parse(text)
+remember = lru_cache(maxsize=256)(understand)
 
 
 def json_length(header: str | None, size: int) -> int:
@@ -135,25 +152,25 @@ def flag(parameters: dict[str, Any], name: str, *, default: bool) -> bool:
     return value
 
 
-def tensor_of(given: dict[str, Any], binary: memoryview) -> Tensor:
-    """The input, its data in JSON or behind it."""
+def tensor_of(given: dict[str, Any], behind: int) -> Tensor:
+    """The input, with the data that the JSON holds, or without those `behind` it."""
     size = parameters_of(given).get("binary_data_size")
     data = given.get("data")
     if size is not None and data is not None:
         raise BadBody("the input's data are there twice", expected="data or binary_data_size", found="both")
     if size is not None:
-        if type(size) is not int or size != len(binary):
+        if type(size) is not int or size != behind:
             raise BadBody(
                 "binary_data_size is not what follows the JSON",
-                expected=f"{len(binary)} bytes, after Inference-Header-Content-Length bytes of JSON",
+                expected=f"{behind} bytes, after Inference-Header-Content-Length bytes of JSON",
                 found=ascii(size)[:40],
             )
-        data = binary
-    elif binary:
-        raise BadBody("there are bytes behind the JSON", expected="binary_data_size", found=f"{len(binary)} bytes")
+        data = []
+    elif behind:
+        raise BadBody("there are bytes behind the JSON", expected="binary_data_size", found=f"{behind} bytes")
     elif isinstance(data, str | dict):
         data = [data]
-    elif not isinstance(data, list | np.ndarray):
+    elif not isinstance(data, list):
         raise BadBody("the input has no data", expected="data or binary_data_size", found=type(data).__name__)
     return Tensor(str(given.get("datatype")), inference.sized(given.get("shape")), data)
 

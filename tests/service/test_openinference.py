@@ -4,6 +4,8 @@ import base64
 import gzip
 import json
 import zlib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
+from service.api import openinference
+from service.errors import BadBody
+from service.inference import Wanted
+from service.manifest import Input, Manifest
 from tests.fakes import Reader, Store, answer_to, picture
 from tests.service.conftest import EXAMPLES, Start, png
 
@@ -138,6 +144,23 @@ class TestNumbers:
             np.testing.assert_allclose(rows(post(client, body)), EXPECTED, rtol=1e-6)
         answer = post(client, packed(data.tobytes(), datatype, shape), data.tobytes())
         np.testing.assert_allclose(rows(answer), EXPECTED, rtol=1e-6)
+
+    @pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
+    def test_the_same_question_of_one_picture_after_another(self, start: Start, binary: bool) -> None:
+        client = start(Reader())
+        for number in (*NUMBERS, *NUMBERS):
+            data = picture(number).tobytes()
+            asked = packed(data, shape=(1, 784)) if binary else {"inputs": [tensor(shape=(1, 784), data=list(data))]}
+            np.testing.assert_array_equal(rows(post(client, asked, data if binary else b""))[0], answer_to(number))
+
+    def test_the_same_question_of_another_version_is_understood_anew(self, tmp_path: Path) -> None:
+        manifest = Manifest.read(Store(tmp_path).add(1))
+        text = json.dumps(packed(b"0" * 784, shape=(1, 784))).encode()
+        assert openinference.recall(text, 784, manifest).wanted == [Wanted("probabilities")]
+        other = replace(manifest, output="chances")
+        assert openinference.recall(text, 784, other).wanted == [Wanted("chances")]
+        with pytest.raises(BadBody, match="inputs"):
+            openinference.recall(text, 784, replace(manifest, input=Input("digit", (28, 28, 1))))
 
     def test_signed_bytes_and_brain_floats(self, start: Start) -> None:
         client = start(Reader())
