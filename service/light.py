@@ -35,6 +35,17 @@ def reduced(sheet: Image.Image, part: Box, side: int) -> Image.Image:
     return sheet.resize(size, Image.Resampling.BOX, box=part, reducing_gap=2.0)
 
 
+def otsu(view: Image.Image) -> int:
+    """The grey up to which a pixel belongs to the darker of two classes, which lie as far apart as they can.
+
+    Source: N. Otsu, A threshold selection method from gray-level histograms, 1979.
+    """
+    counts, greys = np.array(view.histogram(), np.float64), np.arange(256)
+    share, moment = np.cumsum(counts) / counts.sum(), np.cumsum(counts * greys) / counts.sum()
+    between = (moment[-1] * share - moment) ** 2 / np.maximum(share * (1 - share), 1e-9)
+    return int(between.argmax())
+
+
 def find_paper(view: Image.Image, *, plain: bool) -> Paper:
     """Tell the paper from what is written on it.
 
@@ -71,12 +82,10 @@ def _plain(view: Image.Image) -> tuple[Paper, bool]:
     digit may touch the edges and cover half of a tight crop.
     """
     counts, greys = np.array(view.histogram(), np.float64), np.arange(256)
-    share, moment = np.cumsum(counts) / counts.sum(), np.cumsum(counts * greys) / counts.sum()
-    between = (moment[-1] * share - moment) ** 2 / np.maximum(share * (1 - share), 1e-9)
-    threshold = int(between.argmax())
+    threshold = otsu(view)
     grey = np.asarray(view)
     edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    dark = bool((edge > threshold).mean() + 1 - share[threshold] >= 1)
+    dark = bool((edge > threshold).mean() + (grey > threshold).mean() >= 1)
     paper = counts * ((greys > threshold) == dark)
     level = int(np.searchsorted(np.cumsum(paper), paper.sum() / 2))
     written = counts - paper

@@ -51,13 +51,13 @@ def place(picture: Image.Image, shape: tuple[int, int, int], *, plain: bool = Fa
     Returns:
         The digit in light ink on black; all black if nothing is written there.
     """
-    part = None if plain else find_sheet(picture)
-    found = _find(picture.crop(part) if part else picture, plain=plain)
+    sheet = None if plain else find_sheet(picture)
+    found = _find(sheet.picture if sheet else picture, plain=plain)
     if found is None:
         return Placed(np.zeros(shape, np.uint8))
-    if part:
-        left, top, right, bottom = found.box
-        found = replace(found, box=(left + part[0], top + part[1], right + part[0], bottom + part[1]))
+    if sheet:
+        (x, y), (left, top, right, bottom) = sheet.corner, found.box
+        found = replace(found, box=(left + x, top + y, right + x, bottom + y))
     return _centre(_penned(found, box_side(*shape[:2])), shape)
 
 

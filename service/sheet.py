@@ -1,75 +1,141 @@
-"""Where the sheet of paper lies, in a photograph that shows the dark table around it as well."""
+"""Where the sheet of paper lies, in a photograph that shows the table around it as well."""
+
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
+from service.light import otsu
 from service.marks import components
 
 PHOTOGRAPH = 400  # pixels on the longer side, at least, of what shows more than a digit that was cut out
 VIEW = 128  # pixels on the longer side: enough for the edges of a sheet
-DARK = 0.45  # of the paper's grey, at most: what is lighter may be a shadow on the paper
-LEAST = 0.25  # of the picture that a sheet covers
+DARK = 0.45  # of the paper's grey, at most, where a sheet reaches three edges of the picture: else it may be a shadow …
+BROWN = 0.65  # … and where it reaches fewer
+LEAST = 0.2  # of the picture that a sheet covers
 AROUND = 0.04  # of the picture that the table covers, at least
-FULL = 0.8  # of its box: a sheet lies square, more or less
-CORNER = 0.15  # of the box's sides, in each of its corners …
-SQUARE = 0.4  # … of which a sheet covers so much, and a broad 0 nothing
-NARROW = 0.4  # a sheet's shorter side as a share of its longer one; a broad 1 is narrower
-INSIDE = 0.8  # of a row or column that is sheet, so that it is kept
+WHOLE = 0.6  # of a sheet that is light: the rest is written on
+SOLID = 0.93  # of its outline that a sheet fills, with what is written on it; the strokes of a broad 3 leave bays
+TURNS = np.deg2rad(np.arange(-44, 46, 2))  # in which the smallest rectangle around it is looked for
+CORNER = np.linspace(0.01, 0.15, 5)  # places near a corner of that rectangle, as shares of its sides …
+SQUARE = 0.4  # … of which a sheet covers so many, and a broad 0 none
+NARROW = 0.4  # its shorter side as a share of its longer one; a broad 1 is narrower
+EDGE = 3  # pixels of the view on either side of a sheet's edge that are neither sheet nor table
+TONES = 12  # cells on the longer side for the light that the table is painted over with
 
-Box = tuple[int, int, int, int]  # left, top, right, bottom
+
+class Sheet(NamedTuple):
+    """A sheet by itself."""
+
+    picture: Image.Image
+    """Mode L; the table in its corners has become paper."""
+    corner: tuple[int, int]
+    """Where it was cut out: x and y, in pixels of the photograph."""
 
 
-def find_sheet(picture: Image.Image) -> Box | None:
-    """The part of a picture that is a light sheet, with something written on it, on a dark table.
+def find_sheet(picture: Image.Image) -> Sheet | None:
+    """The part of a picture that is a light sheet, with something written on it, on a darker table.
 
     Args:
         picture: Mode L.
 
     Returns:
-        In pixels of the picture; None where no table is to be seen.
+        None where no table is to be seen.
     """
     if max(picture.size) < PHOTOGRAPH:
         return None
     times = max(picture.size) / VIEW
     view = picture.resize([max(1, round(side / times)) for side in picture.size], Image.Resampling.BOX)
     grey = np.asarray(view)
-    paper = float(np.quantile(grey, 0.75))
-    light = grey > (1 + DARK) / 2 * paper
-    if not AROUND < 1 - light.mean() < 1 - LEAST:
+    light = grey > otsu(view)
+    if not AROUND < 1 - light.mean() < 1 - LEAST * WHOLE:
         return None
     labels = components(light)
-    sheet = _filled(labels == int(np.bincount(labels[light]).argmax()))
-    around = grey[~sheet]
-    rows, columns = np.flatnonzero(sheet.any(axis=1)), np.flatnonzero(sheet.any(axis=0))
-    tall, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    found = labels == int(np.bincount(labels[light]).argmax())
+    outline = _hull(found)
+    shape = Image.new("L", view.size)
+    ImageDraw.Draw(shape).polygon([(float(x), float(y)) for x, y in outline], fill=255, outline=255)
+    inner, outer = shape.filter(ImageFilter.MinFilter(2 * EDGE - 1)), shape.filter(ImageFilter.MaxFilter(2 * EDGE + 1))
+    sheet, inside, table = (np.asarray(each) > 0 for each in (shape, inner, outer))
+    table = ~table
     if (
         sheet.mean() < LEAST
-        or sheet.sum() < FULL * tall * wide
-        or min(tall, wide) < NARROW * max(tall, wide)
-        or around.size < AROUND * grey.size
-        or np.quantile(around, 0.8) > DARK * paper
-        or not (sheet & ~light).any()
-        or _least_corner(sheet[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]) < SQUARE
+        or (sheet & found).sum() < WHOLE * sheet.sum()
+        or (sheet & _filled(found)).sum() < SOLID * sheet.sum()
+        or table.mean() < AROUND
+        or not (inside & ~light).any()
+        or not _is_square(outline, sheet)
     ):
         return None
-    rows = np.flatnonzero(sheet.sum(axis=1) > INSIDE * wide)
-    columns = np.flatnonzero(sheet.sum(axis=0) > INSIDE * tall)
-    if not (rows.size and columns.size):
+    edges = sheet[0].any(), sheet[-1].any(), sheet[:, 0].any(), sheet[:, -1].any()
+    if np.quantile(grey[table], 0.8) > (DARK if sum(edges) > 2 else BROWN) * np.median(grey[sheet & light]):
         return None
-    left, top, right, bottom = (int(end * times) for end in (columns[0] + 1, rows[0] + 1, columns[-1], rows[-1]))
-    return (left, top, right, bottom) if min(right - left, bottom - top) > VIEW // 4 else None
+    whole = inner.resize(picture.size, Image.Resampling.BILINEAR).point(lambda value: value > 127 and 255)
+    box = whole.getbbox()
+    if box is None:
+        return None
+    bare = Image.composite(picture, _paper(grey, inside & light, picture.size), whole)
+    return Sheet(bare.crop(box), box[:2])
 
 
-def _least_corner(mark: np.ndarray) -> float:
-    """How much of the emptiest corner a mark covers that fills its box."""
-    tall, wide = (1 + int(CORNER * side) for side in mark.shape)
-    return float(
-        min(
-            mark[rows, columns].mean()
-            for rows in (slice(tall), slice(-tall, None))
-            for columns in (slice(wide), slice(-wide, None))
-        )
-    )
+def _paper(grey: np.ndarray, sure: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """The sheet's own light, in cells, also where no paper is."""
+    height, width = grey.shape
+    cells = max(1, TONES * width // VIEW), max(1, TONES * height // VIEW)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(values.astype(np.float32)).resize(cells, Image.Resampling.BOX))
+
+    share, tone = mean(sure), mean(np.where(sure, grey, 0))
+    middle = float(np.median(grey[sure]))
+    light = np.where(share > 0.2, tone / np.maximum(share, 0.2), middle)
+    return Image.fromarray(light.astype(np.float32)).resize(size, Image.Resampling.BILINEAR).convert("L")
+
+
+def _hull(mark: np.ndarray) -> np.ndarray:
+    """The corners of the smallest convex outline of a mark: x and y, in order."""
+    rows = np.flatnonzero(mark.any(axis=1))
+    left = mark[rows].argmax(axis=1)
+    right = mark.shape[1] - 1 - mark[rows, ::-1].argmax(axis=1)
+    down = _turning(list(zip(right.tolist(), rows.tolist(), strict=True)))
+    up = _turning(list(zip(left.tolist(), rows.tolist(), strict=True))[::-1])
+    return np.array(down + up)
+
+
+def _turning(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those of the points that lie on a line which only ever turns one way."""
+    line: list[tuple[int, int]] = []
+    for x, y in points:
+        while len(line) > 1 and (line[-1][0] - line[-2][0]) * (y - line[-2][1]) <= (line[-1][1] - line[-2][1]) * (
+            x - line[-2][0]
+        ):
+            line.pop()
+        line.append((x, y))
+    return line
+
+
+def _is_square(outline: np.ndarray, sheet: np.ndarray) -> bool:
+    """Whether a sheet has four corners, some of them perhaps outside the picture, and is no bar."""
+    found: tuple[float, np.ndarray, np.ndarray, np.ndarray] | None = None
+    for turn in TURNS:
+        axes = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        along = outline @ axes.T
+        first, last = along.min(axis=0), along.max(axis=0)
+        area = float(np.prod(last - first + 1))
+        if found is None or area < found[0]:
+            found = area, axes, first, last
+    assert found is not None  # noqa: S101 - there are turns
+    _, axes, first, last = found
+    sides = last - first
+    if sides.min() < NARROW * sides.max():
+        return False
+    near = np.stack(np.meshgrid(CORNER, CORNER), axis=-1).reshape(-1, 2)
+    for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        x, y = np.rint((first + np.abs(near - corner) * sides) @ axes).astype(int).T
+        inside = (x >= 0) & (y >= 0) & (x < sheet.shape[1]) & (y < sheet.shape[0])
+        if sheet[y[inside], x[inside]].sum() + (~inside).sum() < SQUARE * len(near):
+            return False
+    return True
 
 
 def _filled(mark: np.ndarray) -> np.ndarray:

@@ -52,7 +52,9 @@ class Manner:
     shadow: Callable[[Size, Chance], Floats]
     lines: Callable[[ImageDraw.ImageDraw, Size, Chance], None]
     table: tuple[int, int, int]
-    """What the sheet lies on."""
+    """What the sheet lies on, where only its edge is seen …"""
+    desks: tuple[tuple[int, int, int], ...]
+    """… and where all of it is."""
     box: float
     """How far the box of a form lies from the edge of the picture, as a share of its side."""
     line: int
@@ -119,6 +121,7 @@ MANNERS: dict[Series, Manner] = {
         shadow=head,
         lines=ruled,
         table=(70, 50, 40),
+        desks=((70, 50, 40), (120, 85, 60), (190, 150, 105), (150, 150, 150)),
         box=0.05,
         line=255,
     ),
@@ -132,6 +135,7 @@ MANNERS: dict[Series, Manner] = {
         shadow=phone,
         lines=squared,
         table=(40, 44, 52),
+        desks=((45, 45, 50), (95, 60, 35), (165, 125, 85), (205, 175, 135), (60, 85, 75)),
         box=0.09,
         line=150,
     ),
@@ -195,7 +199,7 @@ def photo(
     specks: int = 0,
     table: bool = False,
 ) -> bytes:
-    """A sheet of paper, photographed: tilted, unevenly lit, a little out of focus, with the camera's grain, as JPEG."""
+    """A sheet of paper that fills the picture, photographed, tilted."""
     height = chance.uniform(*(heights or manner.heights)) * min(size)
     ink = lay(write(digit, height, chance.choice(manner.pens)), size, chance)
     paper = Image.new("RGB", (2 * size[0], 2 * size[1]), tuple(chance.choice(manner.papers).tolist()))
@@ -211,11 +215,45 @@ def photo(
         x, y, radius = *(chance.random(2) * size), chance.uniform(0.5, 0.004 * size[0])
         ImageDraw.Draw(paper).ellipse((x - radius, y - radius, x + radius, y + radius), fill=(70, 60, 50))
     paper.paste(tuple(chance.choice(manner.inks).tolist()), mask=ink.point(lambda value: int(strength * value)))
-    paper = paper.filter(ImageFilter.GaussianBlur(chance.uniform(0, 0.002 * size[0])))
+    return shoot(paper, manner, chance, shadow=shadow)
+
+
+def shoot(scene: Image.Image, manner: Manner, chance: Chance, *, shadow: bool = False) -> bytes:
+    """What a camera makes of it: unevenly lit, a little out of focus, with grain, as JPEG."""
+    size = scene.size
+    scene = scene.filter(ImageFilter.GaussianBlur(chance.uniform(0, 0.002 * size[0])))
     light = manner.light(size, chance) * (manner.shadow(size, chance) if shadow else 1) * chance.uniform(0.65, 1)
     grain = chance.normal(0, chance.uniform(1, 7), (*size[::-1], 1))
-    lit = np.asarray(paper, np.float64) * light[..., None] + grain
+    lit = np.asarray(scene, np.float64) * light[..., None] + grain
     return encode(lit, "JPEG", quality=int(chance.integers(60, 95)))
+
+
+def desk(digit: NDArray[np.uint8], manner: Manner, chance: Chance) -> bytes:
+    """A whole sheet on a desk: askew, with the shadow that it casts, anywhere in the picture."""
+    wide, tall = (round(share * side) for share, side in zip(chance.uniform(0.5, 0.85, 2), FRAME, strict=True))
+    height = chance.uniform(0.25, 0.6) * min(wide, tall)
+    ink = lay(write(digit, height, chance.choice(manner.pens)), (wide, tall), chance)
+    paper = Image.new("RGB", (wide, tall), tuple(chance.choice(manner.papers).tolist()))
+    paper.paste(tuple(chance.choice(manner.inks).tolist()), mask=ink.point(lambda value: int(0.9 * value)))
+    corner = tuple(int(chance.integers(0, side - part + 1)) for side, part in zip(FRAME, (wide, tall), strict=True))
+    over, shape = Image.new("RGB", FRAME), Image.new("L", FRAME)
+    over.paste(paper, corner)
+    shape.paste(255, (*corner, corner[0] + wide, corner[1] + tall))
+    turn = chance.uniform(-2, 2) * manner.tilt
+    over, shape = (each.rotate(turn, Image.Resampling.BICUBIC) for each in (over, shape))
+    scene = wood(chance.choice(manner.desks), chance) * cast(shape, chance.uniform(0.01, 0.03), 0.3)[..., None]
+    scene[...] = np.where(np.asarray(shape)[..., None] > 127, np.asarray(over, np.float64), scene)
+    return shoot(Image.fromarray(scene.clip(0, 255).astype(np.uint8)), manner, chance)
+
+
+def wood(colour: NDArray[np.int64], chance: Chance) -> Floats:
+    """The grain of a desk, along its boards."""
+    x, y = grid(FRAME)
+    along, across = (x, y) if chance.random() < 0.5 else (y, x)
+    rings = chance.uniform(8, 40) * (across + 0.05 * np.sin(2 * along + chance.uniform(0, 6)))
+    return np.asarray(
+        colour * (1 + chance.uniform(0.01, 0.06) * (np.sin(rings) + 0.5 * np.sin(3.1 * rings))[..., None])
+    )
 
 
 def scan(digit: NDArray[np.uint8], manner: Manner, chance: Chance) -> bytes:
@@ -278,6 +316,7 @@ KINDS: dict[str, Callable[[NDArray[np.uint8], Manner, Chance], bytes]] = {
     "specks": lambda *given: photo(*given, specks=40),
     "form": form,
     "table": lambda *given: photo(*given, table=True, heights=(0.3, 0.6)),
+    "desk": desk,
     "pencil": lambda *given: photo(*given, strength=0.4),
     "small": lambda *given: photo(*given, size=PAGE, heights=(0.06, 0.15), lines=True),
 }

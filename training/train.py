@@ -4,8 +4,8 @@ The recipe `record` reaches 99.64 % on MNIST's 10,000 test pictures and 99.58 % 
 the 1 of `models/mnist/2`, epoch 30 of 45; its two teachers reach 99.64 % and 99.58 % of validation. On two cores of an
 AMD EPYC that had much other work, the teachers took 15 and 17 minutes; the least disturbed epochs of the pupil took
 26 s, which makes 20 minutes. The recipe `standard` reaches 99.55 % of the test set and 99.60 % of validation with the
-seed 1, in epochs of 23 to 25 s. The recipe `quick` reaches 99.43 %, 99.33 % and 99.33 % of the test set with the seeds 1,
-2 and 3; side by side (`python -m benchmarks.recipes`) in 99 s, 0.21 of what Keras' example takes for 99.17 %.
+seed 1, in epochs of 23 to 25 s. The recipe `quick` reaches 99.43 %, 99.33 % and 99.33 % of the test set with the seeds
+1, 2 and 3; side by side (`python -m benchmarks.recipes`) in 99 s, 0.21 of what Keras' example takes for 99.17 %.
 Python 3.11, Keras 3.15.1, TensorFlow 2.21.0, NumPy 2.4.6.
 """
 
