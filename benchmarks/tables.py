@@ -227,12 +227,17 @@ def ceiling(rows: Sequence[Row], ceilings: Sequence[Row]) -> str:
     return "; ".join(parts) + "."
 
 
+def failed(row: Row) -> str:
+    """Who had no figures, and where."""
+    return f"{row['contestant']} ({row['work']}, {row['callers']} callers: {row['failure'].partition(':')[0]})"
+
+
 def noise(rows: Sequence[Row]) -> str:
     """How much the others did."""
     others = [row["others"] for row in rows if "others" in row]
     checked = sum(row.get("checked", 0) for row in rows)
     failures = [row for row in rows if "failure" in row]
-    wrong = "none was wrong" if not failures else f"{len(failures)} runs have no figures"
+    wrong = "none was wrong" if not failures else f"runs without figures: {', '.join(map(failed, failures))}"
     disturbed = sum(other > 0.15 for other in others)
     return (
         f"{len(others)} runs, {disturbed} of them with more than 0.15 cores used by others;"

@@ -17,6 +17,8 @@ AUTOMATIC = zlib.MAX_WBITS | 32
 BARE = -zlib.MAX_WBITS
 """zlib's word for: deflate without a header. Some callers mean this by "deflate"."""
 GZIP = b"\x1f\x8b"
+MAX_FIELDS = 64
+"""Parts of a form that are no pictures, at most."""
 
 
 async def read(request: Request, settings: Settings) -> bytes:
@@ -33,7 +35,7 @@ async def read(request: Request, settings: Settings) -> bytes:
     """
     headers = dict(request.scope["headers"])
     encoding = headers.get(b"content-encoding", b"identity")
-    if encoding != b"identity":
+    if encoding.lower() != b"identity":
         raise UnsupportedMediaType(
             "the body is compressed", expected="no Content-Encoding", found=encoding[:40].decode("latin-1")
         )
@@ -174,10 +176,8 @@ class Form(MultipartParser):
 
     def begin(self) -> None:
         self.count += 1
-        if self.count > self.max_parts:
-            raise TooManyPictures(
-                "the form has too many parts", expected=f"at most {self.max_parts:,} (max_pictures)", found="more"
-            )
+        if self.count > self.max_parts + MAX_FIELDS:
+            raise self.too_many()
         self.has_name = False
         self.data = []
 
@@ -185,8 +185,8 @@ class Form(MultipartParser):
         self.header += data[start:end].lower()
 
     def header_value(self, data: bytes, start: int, end: int) -> None:
-        if self.header == b"content-disposition" and b"filename" in data[start:end]:
-            self.has_name = True
+        if self.header == b"content-disposition":
+            self.has_name = b"filename" in parse_options_header(data[start:end])[1]
         self.header = b""
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
@@ -195,7 +195,12 @@ class Form(MultipartParser):
     def end(self) -> None:
         part = b"".join(self.data)
         if self.has_name or pictures.recognise(part):
+            if len(self.parts) == self.max_parts:
+                raise self.too_many()
             self.parts.append(part)
+
+    def too_many(self) -> TooManyPictures:
+        return TooManyPictures("the form has too many parts", expected=f"at most {self.max_parts:,}", found="more")
 
 
 def files(body: bytes, content_type: str, max_parts: int) -> list[bytes]:

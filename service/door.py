@@ -104,6 +104,8 @@ class Door:
         if scope["type"] != "http":
             await self.api(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # what GET would say; uvicorn, which has the scope as it was, leaves the body out
+            scope = {**scope, "method": "GET"}
         started = time.perf_counter()
         route: HotRoute | None = None
         shared: Shared = scope["state"]["shared"]

@@ -20,6 +20,7 @@ import tempfile
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -65,6 +66,8 @@ class Call(NamedTuple):
     pixels: NDArray[np.uint8]
     found: list[int]
     """Class of each picture."""
+    places: list[int]
+    """Of each among all pictures of the call: bad ones were not answered."""
 
 
 class Claim(NamedTuple):
@@ -72,7 +75,7 @@ class Claim(NamedTuple):
 
     request_id: str
     picture: int
-    """Its place among the call's pictures that were answered, from 0 on."""
+    """Its place among the call's pictures, from 0 on."""
     label: str | None
     """The right class; None only says that something is wrong."""
 
@@ -118,12 +121,18 @@ class Feedback:
     # What was answered
 
     def remember(
-        self, request_id: str, serving: Serving, pixels: NDArray[np.uint8], probabilities: NDArray[np.float32]
+        self,
+        request_id: str,
+        serving: Serving,
+        pixels: NDArray[np.uint8],
+        probabilities: NDArray[np.float32],
+        places: Sequence[int] | None = None,
     ) -> None:
         """Remember the pictures of a call for a while, and keep those whose class is unsure."""
         pixels = pixels[:MAX_PICTURES].copy()
         found = probabilities[:MAX_PICTURES].argmax(axis=1).tolist()
-        call = Call(time.monotonic(), serving.manifest.name, serving.manifest.labels, pixels, found)
+        known = list(places or range(len(pixels)))[:MAX_PICTURES]
+        call = Call(time.monotonic(), serving.manifest.name, serving.manifest.labels, pixels, found, known)
         self.forget(request_id)
         self.calls[request_id] = call
         self.bytes += pixels.nbytes
@@ -176,7 +185,8 @@ class Feedback:
         if reply is None:
             raise UnknownRequest(
                 "nobody remembers that picture",
-                expected=f"the X-Request-ID of an answer, at most {RECENT_S / 60:.0f} minutes or {RECENT:,} calls old",
+                expected=f"the X-Request-ID of an answer, at most {RECENT_S / 60:.0f} minutes or {RECENT:,} calls old,"
+                f" and one of its first {MAX_PICTURES} pictures that were answered",
                 found=f"{ascii(claim.request_id)[:80]}, picture {claim.picture}",
             )
         if "expected" in reply:
@@ -185,13 +195,14 @@ class Feedback:
     async def settle(self, claim: Claim) -> dict[str, str] | None:
         """Keep a picture that this worker remembers; None if it does not."""
         call = self.calls.get(claim.request_id)
-        if call is None or claim.picture >= len(call.pixels):
+        if call is None or claim.picture not in call.places:
             return None
+        index = call.places.index(claim.picture)
         if claim.label is not None and claim.label not in call.labels:
             return {"expected": ", ".join(call.labels[:20])}
-        label = call.labels[call.found[claim.picture]] if claim.label is None else claim.label
+        label = call.labels[call.found[index]] if claim.label is None else claim.label
         part: Literal["unlabelled", "labelled"] = "unlabelled" if claim.label is None else "labelled"
-        await asyncio.get_running_loop().run_in_executor(self.writer, self.keep, call, claim.picture, label, part)
+        await asyncio.get_running_loop().run_in_executor(self.writer, self.keep, call, index, label, part)
         self.counts["flagged" if claim.label is None else "corrected"].inc()
         return {"kept": part}
 

@@ -92,6 +92,8 @@ class Lifecycle:
     async def start(self) -> None:
         """Load what should serve, then keep an eye on the store."""
         await self.refresh()
+        if not self.registry.models:
+            logger.warning("no model serves: there is none in %s that can", self.settings.models)
         self.loader.considerate = True
         self.polling = asyncio.create_task(self.poll())
 
@@ -186,6 +188,8 @@ class Lifecycle:
                 good.remove(version)
         self.replace(name, rules, {version: loaded[version] for version in rules.wanted(good)}, current)
         self.count(name, known)
+        if absent := rules.named - known:
+            logger.warning("the policy of %s names versions that are not there: %s", name, sorted(absent))
 
     async def rules(self, name: str) -> Policy:
         """The policy in force: the one on disk, or the last one that could be read."""

@@ -15,6 +15,8 @@ from service.errors import BadManifest
 
 FORMAT = 1
 FILE = "manifest.json"
+POLARITIES = ("light-on-dark", "dark-on-light")
+PREPARATIONS = ("centred", "fit")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Manifest:
             data = json.loads(path.read_bytes())
         except FileNotFoundError:
             raise BadManifest(f"{path} is missing", expected="a manifest", found="no such file") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise BadManifest(f"{path} can not be read", expected="JSON", found=str(error)) from None
         return Reader(path, data).manifest()
 
@@ -162,8 +164,8 @@ class Reader:
             raise self.wrong("format", str(FORMAT), self.data.get("format"))
         given = self.input()
         labels = self.get("labels", list, "a list of class names")
-        if len(labels) < 2 or not all(isinstance(label, str) for label in labels):
-            raise self.wrong("labels", "at least two class names", labels)
+        if len(labels) < 2 or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+            raise self.wrong("labels", "at least two class names, all different", labels)
         version = self.get("version", int, "a whole number from 1 on")
         if version < 1:
             raise self.wrong("version", "a whole number from 1 on", version)
@@ -191,8 +193,11 @@ class Reader:
         for name, only in (("dtype", "uint8"), ("range", [0, 255])):
             if self.get("input", dict, "an object").get(name) != only:
                 raise self.wrong(f"input.{name}", repr(only), self.data["input"].get(name))
-        words = {name: self.get(name, str, "a word", "input") for name in ("name", "polarity", "preparation")}
-        return Input(shape=(shape[0], shape[1], shape[2]), **words)
+        for name, words in (("polarity", POLARITIES), ("preparation", PREPARATIONS)):
+            if self.get(name, str, " or ".join(words), "input") not in words:
+                raise self.wrong(f"input.{name}", " or ".join(words), self.data["input"][name])
+        given = {name: self.get(name, str, "a word", "input") for name in ("name", "polarity", "preparation")}
+        return Input(shape=(shape[0], shape[1], shape[2]), **given)
 
     def shares(self, name: str, within: str = "") -> dict[str, float]:
         """A share, 0 to 1, for each part of the data."""
@@ -219,12 +224,19 @@ class Reader:
         return files
 
     def precisions(self) -> dict[str, Precision]:
-        found = {}
-        for name, entry in self.data.get("precisions", {}).items():
+        found: dict[str, Precision] = {}
+        for name, entry in (self.get("precisions", dict, "an object") if "precisions" in self.data else {}).items():
             try:
                 found[name] = Precision(**entry)
             except TypeError as error:
                 raise self.wrong(f"precisions.{name}", "accuracies and differences", error) from None
+            *numbers, network = vars(found[name]).values()
+            if not all(isinstance(number, int | float) for number in numbers):
+                raise self.wrong(f"precisions.{name}", "accuracies and differences", entry)
+            if network not in ("", *self.files()):
+                raise self.wrong(f"precisions.{name}.network", "one of the files that `files` lists", network)
+        if found and "f32" not in found:
+            raise self.wrong("precisions", "f32, beside which the others are measured", list(found))
         return found
 
     def golden(self, given: Input, classes: int) -> tuple[Golden, ...]:
@@ -242,4 +254,6 @@ class Reader:
             if len(probabilities) != classes:
                 raise self.wrong(f"{name}.probabilities", f"{classes} numbers", len(probabilities))
             found.append(Golden(pixels, probabilities))
+        if not found:
+            raise self.wrong("golden", "at least one picture with its answer", [])
         return tuple(found)

@@ -62,7 +62,7 @@ class Gate(Contract):
     confidence: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Greatest amount by which its mean confidence may lie below the stable version's."""
     slowdown: Annotated[float, Field(ge=1)] | None = None
-    """Greatest factor by which its mean time of computing a picture may exceed the stable version's."""
+    """Greatest factor by which a picture's mean time, queue and network, may exceed the stable version's."""
 
     @property
     def limited(self) -> bool:
@@ -126,6 +126,12 @@ class Policy(Contract):
     def mode(self) -> Literal["canary", "shadow"]:
         """Which of the two it is."""
         return "shadow" if self.shadow is not None else "canary"
+
+    @property
+    def named(self) -> set[int]:
+        """Versions that it wants by their number."""
+        trial = {self.trial.version} if self.trial is not None and self.trial.version != "latest" else set()
+        return {*self.labels.values(), *trial, *(self.versions if isinstance(self.versions, list) else ())}
 
     def wanted(self, known: Collection[int]) -> set[int]:
         """Which of the known versions should serve."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -151,15 +151,24 @@ def file_of(source: bytes | str) -> bytes:
     return source
 
 
-async def ask(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> Answers:
-    """The answers; the question is taken back if its caller leaves while it waits."""
+async def ask(
+    request: Request, serving: Serving, pixels: NDArray[np.uint8], places: Sequence[int] | None = None
+) -> Answers:
+    """The answers; the question is taken back if its caller leaves while it waits.
+
+    Args:
+        request: Whose caller it is.
+        serving: Who answers.
+        pixels: (n, height, width, channels).
+        places: Of each of them among all pictures of the call, if there are others.
+    """
     if serving.batcher.congested:
         answers = await ask_while_there(request, serving, pixels)
     else:
         answers = await serving.predict(pixels)
     state = request.scope["state"]
     if state["shared"].feedback is not None:
-        state["shared"].feedback.remember(state["request_id"].decode(), serving, pixels, answers.probabilities)
+        state["shared"].feedback.remember(state["request_id"].decode(), serving, pixels, answers.probabilities, places)
     return answers
 
 

@@ -105,6 +105,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def ports_differ(self) -> Self:
+        if self.grpc_port is not None and self.grpc_port == self.port:
+            raise ValueError(f"grpc_port and port must differ: both are {self.port}")
+        return self
+
+    @model_validator(mode="after")
     def feedback_is_not_in_the_store(self) -> Self:
         if self.feedback is not None and self.feedback.resolve().is_relative_to(self.models.resolve()):
             raise ValueError(f"feedback ({self.feedback}) must not lie inside models ({self.models})")

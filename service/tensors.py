@@ -4,6 +4,7 @@ import base64
 import binascii
 import math
 import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -35,8 +36,8 @@ KEPT = 1 << 20
 """Bytes of a body up to which the parser's memory is kept for the next."""
 PARSER = simdjson.Parser()
 DATA = b'"data"'
-LIFTED = "lifted"
-"""Stands where numbers were taken out."""
+LIFTED = f"lifted-{secrets.token_hex(8)}"
+"""Stands where numbers were taken out. Nobody else can know it."""
 LONG = 256
 """Bytes from which on that is worth it."""
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import uvicorn
 from uvicorn._subprocess import subprocess_started
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 from service.board import Board, claim
@@ -26,7 +28,11 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - preferred, as it is there even 
 
 
 def serve(settings: Settings) -> None:
-    """Answer requests until a signal comes."""
+    """Answer requests until a signal comes.
+
+    Raises:
+        SystemExit: The start failed; the log says why.
+    """
     board = Board()
     config = configure(settings, board)
     listener = config.bind_socket()
@@ -40,7 +46,10 @@ def serve(settings: Settings) -> None:
         import service.app  # noqa: F401 - once, here: the workers are forked, and share it
 
         gc.freeze()
-        Manager(config, sockets=[listener]).run()
+        manager = Manager(config, sockets=[listener])
+        manager.run()
+    if any(worker.exitcode == STARTUP_FAILURE for worker in manager.processes):
+        sys.exit(STARTUP_FAILURE)
 
 
 @contextmanager

@@ -7,9 +7,9 @@ made here. There are two series, which share no pen, paper, light or place: "tun
 preparation is worked on, "kept" only says how well it went.
 """
 
+import argparse
 import io
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -349,7 +349,9 @@ class Reader:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.handwriting", description="The share read of each kind.")
+    parser.add_argument("version", type=Path, help="folder of a version, such as models/mnist/2")
     folder = os.environ.get("CONVOLVE_DATA")
-    reader, part = Reader(Path(sys.argv[1])), load_mnist(Path(folder) if folder else None).validation
+    reader, part = Reader(parser.parse_args().version), load_mnist(Path(folder) if folder else None).validation
     for name in KINDS:
         print(f"{reader.grade(part, name, 'kept'):7.1%}  {name}", flush=True)

@@ -91,10 +91,10 @@ async def read(request: Request, shared: Shared, form: type[Body]) -> Body:
 
     Raises:
         BadBody: Another form.
-        Otherwise as `bodies.read`.
+        Otherwise as `bodies.read_inflated`.
     """
     try:
-        return form.model_validate_json(await bodies.read(request, shared.settings))
+        return form.model_validate_json(await bodies.read_inflated(request, shared.settings))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"

@@ -17,7 +17,7 @@ from service import bodies, road, safetensors
 from service.api import native
 from service.api.schemas import INSIDE_API, NETWORK_API, OCCLUSION_API
 from service.door import Answer
-from service.errors import BadQuery
+from service.errors import BadQuery, UnknownVersion
 from service.inside import Microscope
 from service.layers import Layer, Numbers
 from service.pictures import Seen
@@ -155,7 +155,16 @@ def find(request: Request, query: Mapping[str, str]) -> tuple[Shared, Serving]:
 def opened(shared: Shared, serving: Serving) -> tuple[Microscope, Any]:
     """The microscope, and where the version lies."""
     assert shared.microscope is not None  # noqa: S101 - without it, these routes are not there
-    return shared.microscope, shared.registry.repository.folder(serving.manifest.name, serving.manifest.version)
+    name, version = serving.manifest.name, serving.manifest.version
+    folder = shared.registry.repository.folder(name, version)
+    if not folder.is_dir():
+        raise UnknownVersion(
+            "the version still answers, but can not be looked into",
+            expected=f"its folder, {name}/{version}",
+            found="it was removed",
+            fix="put it back, or let another version serve",
+        )
+    return shared.microscope, folder
 
 
 async def see(request: Request, serving: Serving, query: Mapping[str, str]) -> Seen:

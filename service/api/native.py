@@ -68,7 +68,8 @@ async def predict(request: Request) -> Response:
     pixels = [item for item in prepared if not isinstance(item, ServiceError)]
     if len(prepared) == 1 and not pixels:
         raise cast(ServiceError, prepared[0])
-    answers = await ask(request, serving, together(pixels)) if pixels else NONE
+    places = [place for place, item in enumerate(prepared) if not isinstance(item, ServiceError)]
+    answers = await ask(request, serving, together(pixels), places) if pixels else NONE
     best = (-answers.probabilities).argsort(axis=1, kind="stable")[:, : query.top].tolist()
     rows = zip(answers.probabilities, best, serving.recognized(answers), strict=True)
     labels = serving.manifest.labels
@@ -92,7 +93,7 @@ def parse_query(text: bytes) -> Query:
         BadQuery: Unknown, given twice, or with a value that it does not take.
     """
     given: dict[str, str] = {}
-    for name, value in parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=16):
+    for name, value in parse_qsl(text.decode("latin-1"), keep_blank_values=True):
         if name not in Query.__dataclass_fields__:
             raise BadQuery(
                 "an unknown parameter", expected=", ".join(Query.__dataclass_fields__), found=ascii(name)[:80]
@@ -100,6 +101,8 @@ def parse_query(text: bytes) -> Query:
         if name in given:
             raise BadQuery("a parameter is given twice", expected=f"one {name}", found=ascii(value)[:80])
         given[name] = value
+    if {"version", "label"} <= given.keys():
+        raise BadQuery("a version and a label are both given", expected="one of them", found="both")
     prepare = given.get("prepare", "auto")
     if prepare not in ("auto", "none"):
         raise BadQuery("prepare is not understood", expected="auto or none", found=ascii(prepare)[:80])

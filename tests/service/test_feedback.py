@@ -90,6 +90,16 @@ def test_a_correction_is_kept_under_its_right_class_as_the_network_saw_it(client
     assert kept(tmp_path) == ["mnist/labelled/8"]  # the last word counts, and a flag is none
 
 
+def test_a_picture_is_called_by_its_place_in_the_call_bad_ones_counted(client: TestClient, tmp_path: Path) -> None:
+    images = ["AAAA", picture(4).tolist(), picture(5).tolist()]
+    client.post("/predict", json={"images": images}, headers={"x-request-id": "mixed"})
+    said = {"request_id": "mixed", "picture": 1, "label": "8"}
+    assert client.post("/feedback", json=said).status_code == 204
+    (path,) = tmp_path.glob("feedback/mnist/labelled/8/*.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), picture(4)[..., 0])
+    assert client.post("/feedback", json={**said, "picture": 0}).status_code == 404
+
+
 def test_a_flagged_picture_waits_for_its_class(client: TestClient, tmp_path: Path) -> None:
     ask(client, 3)
     assert client.post("/feedback", json={"request_id": "one"}).status_code == 204
@@ -146,7 +156,7 @@ def test_workers_find_each_others_calls(tmp_path: Path, store: Store) -> None:
         mine.start()
         other.start()
         pixels = picture(7)[None]
-        other.calls["theirs"] = Call(time.monotonic(), "mnist", tuple("0123456789"), pixels, [7])
+        other.calls["theirs"] = Call(time.monotonic(), "mnist", tuple("0123456789"), pixels, [7], [0])
         await mine.take(Claim("theirs", 0, "1"))
         with pytest.raises(feedback.BadBody, match="no such class"):
             await mine.take(Claim("theirs", 0, "ten"))
@@ -166,7 +176,7 @@ def store_of(tmp_path: Path, **caps: Any) -> Feedback:
 
 
 def call(number: int) -> Call:
-    return Call(time.monotonic(), "mnist", tuple("0123456789"), picture(number)[None], [number % 10])
+    return Call(time.monotonic(), "mnist", tuple("0123456789"), picture(number)[None], [number % 10], [0])
 
 
 def test_number_bytes_and_age_are_capped_and_labelled_ones_go_last(tmp_path: Path) -> None:

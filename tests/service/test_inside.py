@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,20 @@ def test_wrong_questions(client: TestClient, method: str, path: str, status: int
 def test_one_picture_at_a_time(client: TestClient) -> None:
     response = client.post("/inside", json={"images": [[0] * 784, [0] * 784]})
     assert (response.status_code, response.json()["title"]) == (413, "Too many pictures")
+
+
+def test_fields_of_the_page_beside_the_picture_are_no_pictures(client: TestClient) -> None:
+    assert client.post("/inside", data={"note": "hi"}, files={"a": SEVEN}).json()["label"] == "7"
+
+
+def test_a_version_whose_folder_is_gone_can_not_be_looked_into(start: Start, first: Path, tmp_path: Path) -> None:
+    shutil.copytree(first, tmp_path, dirs_exist_ok=True)
+    client = start(models=tmp_path)
+    shutil.rmtree(tmp_path / "mnist" / "1")
+    assert client.post("/predict", content=SEVEN).status_code == 200
+    response = client.post("/inside", content=SEVEN)
+    assert response.status_code == 404
+    assert "removed" in response.json()["found"]
 
 
 def test_switched_off(start: Start) -> None:

@@ -70,6 +70,22 @@ def reason(lifecycle: Lifecycle, version: int) -> str:
     return lifecycle.registry.refused["mnist", version].reason
 
 
+def test_what_can_not_serve_is_said(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    async def nothing(_: Lifecycle) -> None:
+        assert "no model serves" in caplog.text
+
+    check(store, nothing)
+    caplog.clear()
+    store.add(1)
+    store.policy({"versions": [1, 3], "labels": {"stable": 9}})
+
+    async def absent(_: Lifecycle) -> None:
+        assert "the policy of mnist names versions that are not there: [3, 9]" in caplog.text
+        assert "no model serves" not in caplog.text
+
+    check(store, absent)
+
+
 def test_a_new_version_takes_over_and_the_old_one_goes(store: Store) -> None:
     store.add(1)
 

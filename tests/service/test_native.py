@@ -69,6 +69,10 @@ class TestForms:
         response = client.post("/predict", files=files)
         assert [each["label"] for each in response.json()["predictions"]] == ["4", "0", "9"]
 
+    def test_a_field_that_is_called_filename_is_no_file(self, client: TestClient) -> None:
+        response = client.post("/predict", data={"filename": "hello"}, files={"a": SEVEN})
+        assert only(response)["label"] == "7"
+
     def test_a_file_without_a_name_and_fields_of_the_page_are_told_apart(self, client: TestClient) -> None:
         body = b"".join(
             b'--x\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + data + b"\r\n"
@@ -239,7 +243,19 @@ class TestRefusals:
         refused(client.post("/predict", json={"image": pixels}), 400, *words)
 
     @pytest.mark.parametrize(
-        "query", ["top=0", "top=x", "top=-1", "top=1&top=2", "version=one", "prepare=maybe", "tpo=3", "top=²"]
+        "query",
+        [
+            "top=0",
+            "top=x",
+            "top=-1",
+            "top=1&top=2",
+            "version=one",
+            "prepare=maybe",
+            "tpo=3",
+            "top=²",
+            "version=1&label=stable",
+            "&".join(f"a{number}=1" for number in range(99)),
+        ],
     )
     def test_a_query_that_we_do_not_understand(self, client: TestClient, query: str) -> None:
         refused(client.post(f"/predict?{query}", content=SEVEN), 400)

@@ -80,6 +80,14 @@ BAD_MANIFESTS: dict[str, tuple[Callable[[Any], None], str]] = {
     "negative": (lambda m: m["input"].update(shape=[28, -28, 1]), "input.shape"),
     "dtype": (lambda m: m["input"].update(dtype="float32"), "input.dtype"),
     "accuracy": (lambda m: m["accuracy"].update(test=99.4), "accuracy.test"),
+    "same labels": (lambda m: m.update(labels=["one"] * 10), "labels"),
+    "preparation": (lambda m: m["input"].update(preparation="centered"), "input.preparation"),
+    "polarity": (lambda m: m["input"].update(polarity="dark"), "input.polarity"),
+    "no golden": (lambda m: m.update(golden=[]), "golden"),
+    "precisions": (lambda m: m.update(precisions=[]), "precisions"),
+    "no f32": (lambda m: m["precisions"].pop("f32"), "precisions"),
+    "precision": (lambda m: m["precisions"]["f32"].update(validation="0.99"), "precisions.f32"),
+    "precision's network": (lambda m: m["precisions"]["int8"].update(network="../3/x.xml"), "precisions.int8.network"),
     "golden": (lambda m: m["golden"][0].update(pixels="AAAA"), "golden[0].pixels"),
     "golden answers": (lambda m: m["golden"][1]["probabilities"].pop(), "golden[1].probabilities"),
     "novelty": (lambda m: m.update(novelty=0.5), "novelty"),
@@ -101,7 +109,7 @@ def test_a_bad_manifest_is_reported_with_file_and_field(store: Path, case: str) 
     assert error.value.expected
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\0"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "\0", "[" * 100_000], ids=repr)
 def test_a_manifest_that_is_no_json_object(store: Path, text: str) -> None:
     (store / "mnist" / "1" / "manifest.json").write_text(text)
     with pytest.raises(BadManifest):

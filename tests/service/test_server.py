@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -207,6 +207,32 @@ def test_a_port_in_use_ends_with_a_clear_line(two: Server) -> None:
     )
     assert again.returncode != 0
     assert "Address already in use" in again.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_start_that_fails_is_told_by_the_exit_status(workers: str) -> None:
+    failed = subprocess.run(
+        [sys.executable, "-m", "service", "--port", "0", "--workers", workers, "--feedback", "/proc/nowhere"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert failed.returncode == 3
+    assert "/proc/nowhere" in failed.stderr
+
+
+def test_head_says_what_get_would_without_the_body(two: Server) -> None:
+    with closing(HTTPConnection("127.0.0.1", two.port, timeout=PATIENCE_S)) as caller:
+        for path in ("/health/ready", "/", "/v2/health/live"):
+            caller.request("GET", path)
+            got = caller.getresponse()
+            length = len(got.read())
+            caller.request("HEAD", path)
+            answer = caller.getresponse()
+            assert (answer.status, answer.headers["content-length"]) == (200, str(length))
+            assert answer.read() == b""
 
 
 def test_a_slow_body_is_answered_408_and_harms_nobody() -> None:

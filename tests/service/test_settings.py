@@ -29,6 +29,11 @@ def test_a_bad_value_is_wrong_usage_and_names_the_setting(flag: list[str], capsy
     assert flag[0].strip("-").replace("-", "_") in capsys.readouterr().err.lower()
 
 
+def test_one_port_is_not_enough_for_two_protocols() -> None:
+    with pytest.raises(ValidationError, match="must differ"):
+        Settings(port=8000, grpc_port=8000)
+
+
 def test_an_unknown_flag_is_wrong_usage() -> None:
     with pytest.raises(SystemExit) as end:
         main(["--prot", "9000"])
