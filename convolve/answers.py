@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from itertools import count
 from typing import Any, TypeVar
 
 import httpx2
@@ -88,7 +87,7 @@ class Prediction(Guess):
     request_id: str
     """What the server calls the request that this came with; feedback refers to it."""
     picture: int
-    """Its place among that request's pictures which were answered, from 0 on."""
+    """Its place among that request's pictures, from 0 on."""
     recognized: bool | None = None
     """False: unlike what the network was trained on, and the guesses mean little. None: the version can not tell."""
     seen: Seen | None = None
@@ -177,12 +176,11 @@ def understand(response: httpx2.Response, read: Callable[[Any], T]) -> T:
 
 def predictions(value: Mapping[str, Any], request_id: str) -> list[Prediction | Problem]:
     """One entry for each picture, in order."""
-    places = count()
     return [
         problem(each["error"], request_id=request_id)
         if "error" in each
-        else prediction(each, str(value["model"]), int(value["version"]), request_id, next(places))
-        for each in value["predictions"]
+        else prediction(each, str(value["model"]), int(value["version"]), request_id, number)
+        for number, each in enumerate(value["predictions"])
     ]
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from service.errors import ServiceError
+from service.manifest import Manifest
 from training.config import LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
 from training.datasets import Dataset
 from training.errors import TrainingError
@@ -172,6 +173,7 @@ def run(config: Config) -> Path:
     version = export.publish(folder, network, manifest, report, parts, pictures, novelty, force=config.force)
     for path in (config.state, config.gain, config.novelty):
         path.unlink(missing_ok=True)
+    tell_arithmetic(Manifest.read(version))
     return version
 
 
@@ -191,6 +193,12 @@ def tell_state(config: Config) -> None:
         say(f"Nothing to go on from at {config.state}: starting from the beginning.")
     elif config.state.exists():
         say(f"Going on from {config.state}." if config.resume else f"Starting anew, over {config.state} (no --resume).")
+
+
+def tell_arithmetic(manifest: Manifest) -> None:
+    """Say what each arithmetic costs, and which one the service takes on this machine."""
+    right = ", ".join(f"{name} {cost.validation:.2%}" for name, cost in manifest.precisions.items())
+    say(f"validation in each arithmetic: {right}; serves in {manifest.gate['latency']['precision']} here.")
 
 
 @contextlib.contextmanager

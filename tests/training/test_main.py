@@ -30,7 +30,7 @@ def test_run_ends_with_a_version_and_its_folder_on_stdout(capsys: pytest.Capture
     assert command.main(["--name", "digits", "--seed", "3"]) == 0
     said = capsys.readouterr()
     assert said.out == "models/digits/1\n"
-    for word in ("Epoch 1/2", "validation: loss", "test: "):
+    for word in ("Epoch 1/2", "validation: loss", "test: ", "validation in each arithmetic: f32 "):
         assert word in said.err
     manifest = Manifest.read(tmp_path / "models/digits/1")
     assert manifest.training["seed"] == 3
@@ -80,10 +80,12 @@ def test_curves_are_written_for_tensorboard_where_asked(tmp_path: Path) -> None:
 def test_refused_version_is_published_by_force_without_training_again(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def judge(*_: object, force: bool) -> dict[str, bool]:
+    forced = {"passed": False, "forced": True, "latency": {"precision": "f32"}}
+
+    def judge(*_: object, force: bool) -> dict[str, object]:
         if not force:
             raise TrainingError("not published: validation accuracy")
-        return {"passed": False, "forced": True}
+        return forced
 
     monkeypatch.setattr("training.export.judge", judge)
     assert command.main(["--name", "digits"]) == 1
@@ -92,7 +94,7 @@ def test_refused_version_is_published_by_force_without_training_again(
 
     assert command.main(["--name", "digits", "--resume", "--force"]) == 0
     assert "Epoch" not in capsys.readouterr().err
-    assert Manifest.read(tmp_path / "models/digits/1").gate == {"passed": False, "forced": True}
+    assert Manifest.read(tmp_path / "models/digits/1").gate == forced
     assert list((tmp_path / "runs/digits").iterdir()) == []
 
 

@@ -51,6 +51,7 @@ def manifest() -> Manifest:
         parameters=1234,
         accuracy={"validation": 0.9, "test": 0.9},
         golden=golden,
+        files={"int8/network.xml": "ab" * 32},
         precisions={"f32": Precision(0.9, 0.9, 0, 0), "int8": Precision(0.9, 0.91, 0.001, 0.1, "int8/network.xml")},
         training={
             "data": {"name": "signs", "source": "a folder", "licence": "ours", "sha256": {"train": "ab" * 32}}
