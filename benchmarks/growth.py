@@ -76,7 +76,7 @@ def copy(folder: Path, number: int) -> str:
     version = folder / name / "1"
     shutil.copytree(VERSION, version)
     manifest = json.loads((version / FILE).read_text())
-    (version / FILE).write_text(json.dumps({**manifest, "name": name}))
+    (version / FILE).write_text(json.dumps({**manifest, "name": name, "version": 1}))
     return name
 
 
