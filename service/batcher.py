@@ -90,6 +90,7 @@ class Batcher:
         self.idle.set()
         # This batch
         self.seen = 0  # pictures that were in the queue a turn of the loop ago
+        self.crowd = False  # whether there was more than one in the last batch
         self.busy_since: float | None = None
         self.seconds_per_picture = 0.0
 
@@ -142,12 +143,16 @@ class Batcher:
         return future
 
     def turn(self) -> None:
-        """Take what is waiting and compute it, as soon as a turn of the loop has brought nobody else."""
-        if self.seen < self.depth < self.max_batch:
+        """Take what is waiting and compute it, as soon as a turn of the loop has brought nobody else.
+
+        Where the last picture was alone, and this one is, nobody is waited for.
+        """
+        if self.seen < self.depth < self.max_batch and (self.crowd or self.depth > 1):
             self.seen = self.depth
             self.loop.call_soon(self.turn)
             return
         self.seen = 0
+        self.crowd = self.depth > 1
         batch = self.take()
         self.metrics.queue_pictures.set(self.depth)
         if not batch:

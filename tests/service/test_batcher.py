@@ -83,13 +83,27 @@ def test_while_each_turn_of_the_loop_brings_somebody_they_all_come_along_up_to_a
     async def test() -> None:
         engine = Reader()
         async with batcher(engine) as made:
-            asked = []
-            for number in range(11):
+            asked = [asyncio.ensure_future(made.predict(picture(0)[None]))]
+            for number in range(1, 11):
                 asked.append(asyncio.ensure_future(made.predict(picture(number)[None])))
                 await asyncio.sleep(0)
             assert engine.batches == [8]
             await asyncio.gather(*asked)
             assert engine.batches == [8, 3]
+
+    run(test)
+
+
+def test_who_is_alone_as_the_one_before_was_waits_for_nobody() -> None:
+    async def test() -> None:
+        engine = Reader()
+        async with batcher(engine) as made:
+            for number in range(3):
+                asking = asyncio.ensure_future(made.predict(picture(number)[None]))
+                await asyncio.sleep(0)  # asked
+                await asyncio.sleep(0)  # computed
+                assert engine.batches == [1] * (number + 1)
+                await asking
 
     run(test)
 
