@@ -229,7 +229,7 @@ def ceiling(rows: Sequence[Row], ceilings: Sequence[Row]) -> str:
 
 def failed(row: Row) -> str:
     """Who had no figures, and where."""
-    return f"{row['contestant']} ({row['work']}, {row['callers']} callers: {row['failure'].partition(':')[0]})"
+    return f"{row.get('contestant', US)} ({row.get('work', row['kind'])}: {row['failure'].partition(':')[0]})"
 
 
 def noise(rows: Sequence[Row]) -> str:

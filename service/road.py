@@ -160,7 +160,7 @@ async def ask(
         request: Whose caller it is.
         serving: Who answers.
         pixels: (n, height, width, channels).
-        places: Of each of them among all pictures of the call, if there are others.
+        places: Of each of them among all pictures of the call, where some of those are bad.
     """
     if serving.batcher.congested:
         answers = await ask_while_there(request, serving, pixels)

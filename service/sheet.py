@@ -56,8 +56,8 @@ def find_sheet(picture: Image.Image) -> Sheet | None:
     shape = Image.new("L", view.size)
     ImageDraw.Draw(shape).polygon([(float(x), float(y)) for x, y in outline], fill=255, outline=255)
     inner, outer = shape.filter(ImageFilter.MinFilter(2 * EDGE - 1)), shape.filter(ImageFilter.MaxFilter(2 * EDGE + 1))
-    sheet, inside, table = (np.asarray(each) > 0 for each in (shape, inner, outer))
-    table = ~table
+    sheet, inside, around = (np.asarray(each) > 0 for each in (shape, inner, outer))
+    table = ~around
     if (
         sheet.mean() < LEAST
         or (sheet & found).sum() < WHOLE * sheet.sum()

@@ -68,7 +68,9 @@ async def predict(request: Request) -> Response:
     pixels = [item for item in prepared if not isinstance(item, ServiceError)]
     if len(prepared) == 1 and not pixels:
         raise cast(ServiceError, prepared[0])
-    places = [place for place, item in enumerate(prepared) if not isinstance(item, ServiceError)]
+    places = None
+    if len(pixels) < len(prepared):
+        places = [place for place, item in enumerate(prepared) if not isinstance(item, ServiceError)]
     answers = await ask(request, serving, together(pixels), places) if pixels else NONE
     best = (-answers.probabilities).argsort(axis=1, kind="stable")[:, : query.top].tolist()
     rows = zip(answers.probabilities, best, serving.recognized(answers), strict=True)

@@ -22,6 +22,8 @@ def test_ratios_are_of_medians_and_the_limits_are_nobodys_peer() -> None:
 def test_who_answered_wrongly_has_no_figure() -> None:
     rows = [run("convolve", 1000), run("triton", 9000), {**run("triton", 0), "failure": "classes [1] instead of [7]"}]
     assert tables.medians(rows, "rate", kind="run") == {"convolve": 1000}
+    told = tables.noise([*rows, {"kind": "spread", "round": 0, "failure": "3 refused"}])
+    assert "runs without figures: triton (png: classes [1] instead of [7]), convolve (spread: 3 refused)." in told
 
 
 def test_v2_is_compared_with_the_words_that_suit_the_others() -> None:
