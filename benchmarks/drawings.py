@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 import matplotlib as mpl
 
@@ -25,7 +26,7 @@ def bars(lines: Sequence[Line], path: Path) -> None:
     chosen = [line for part in BARS for line in lines if part in line.title]
     figure, axes = plt.subplots(1, len(BARS), figsize=(11, 3), squeeze=False, constrained_layout=True)
     for axis, line in zip(axes[0], chosen, strict=False):
-        values = sorted((value, name) for name, value in line.values.items() if name not in LIMITS)
+        values = sorted((median(each), name) for name, each in line.values.items() if name not in LIMITS)
         colours = [OURS if name == US else OTHERS for _, name in values]
         drawn = axis.barh([name for _, name in values], [value for value, _ in values], color=colours)
         axis.bar_label(drawn, fmt="{:,.0f}", padding=2)

@@ -37,9 +37,14 @@ def render() -> None:
     parts = ["# Results\n\nWritten by `python -m benchmarks render` from `benchmarks/rows/`.\n"]
     if peers := read("peers"):
         drawings.bars(tables.lines(peers), FOLDER / "peers.svg")
-        parts += ["## Beside the peers\n", about(peers), tables.comparison(peers), tables.sentences(peers)]
-        parts += ["![Requests per second](peers.svg)\n", "### Each of them\n", tables.everybody(peers)]
-        put_into_readme(peers)
+        parts += ["## Beside the peers\n", about(peers), tables.comparison(tables.lines(peers))]
+        parts += [tables.sentences(peers), "![Requests per second](peers.svg)\n"]
+        parts += ["### Each of them\n", tables.everybody(peers)]
+        best = read("best")
+        if best:
+            parts += ["## Beside the best of them, in turns\n", about(best)]
+            parts += [tables.comparison(tables.lines(best)), tables.sentences(best)]
+        put_into_readme(peers, best)
     if precisions := read("precisions"):
         parts += ["## In the same arithmetic\n", about(precisions), tables.equal_precision(precisions)]
         parts += [f"- {tables.noise(precisions)}\n"]
@@ -63,11 +68,12 @@ def about(rows: Sequence[Row]) -> str:
     )
 
 
-def put_into_readme(rows: Sequence[Row]) -> None:
+def put_into_readme(peers: Sequence[Row], best: Sequence[Row]) -> None:
     """The comparison between the README's two marks, if it has them."""
     text = README.read_text(encoding="utf-8")
     before, found, rest = text.partition(BEGIN)
     if found:
         _, end, after = rest.partition(END)
-        section = f"{BEGIN}\n\n## Speed\n\n{tables.comparison(rows)}\n{about(rows)}\n{MORE}\n\n"
+        table = tables.comparison(tables.steadiest(peers, best))
+        section = f"{BEGIN}\n\n## Speed\n\n{table}\n{about(best or peers)}\n{MORE}\n\n"
         README.write_text(before + section + end + after, encoding="utf-8")

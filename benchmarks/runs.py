@@ -4,8 +4,9 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 
-from benchmarks import ceiling, load, steady
+from benchmarks import ceiling, load, report, steady, tables
 from benchmarks.contestants import INT8, NAMED, NOOPS, PLAIN, WORKS, Contestant, ours
+from benchmarks.turns import take_turns
 from benchmarks.visits import Plan, Row, requests, serving, visit
 
 WHOLE: Plan = {name: work.callers for name, work in WORKS.items()}
@@ -18,18 +19,21 @@ SPREAD = 10
 
 
 def alone(rounds: int, seconds: int) -> Iterator[Row]:
-    """The table for us, and us against ourselves: without batches, with one worker, in each precision."""
+    """The table for us, and us against ourselves in turns: without batches, with one worker, in each precision."""
     variants = (
         (ours(), {**WHOLE, "png": (1, 8, 32, 64)}),
         (ours("without batching", "--max-batch", "1"), {"png": (1, 8, 32, 64), "many": (8,)}),
         (ours("one worker", "--workers", "1"), {"png": (1, 32, 64), "bulk-bytes": (4,)}),
         *((ours(name, "--precision", name), SINGLE) for name in PRECISIONS),
-        *((noop, {"numbers": (32,)}) for noop in NOOPS if noop.installed),
     )
-    for number in range(rounds):
-        for contestant, plan in variants:
-            yield from visit(contestant, plan, seconds, round=number)
-        yield from ceilings(seconds, number)
+    yield from visit(ours(), {"png": (32,)}, seconds)
+    for work in WORKS:
+        sides = [(variant, plan[work]) for variant, plan in variants if work in plan]
+        yield from take_turns(work, sides, rounds, seconds)
+    for noop in NOOPS:
+        if noop.installed:
+            yield from visit(noop, {"numbers": (32,)}, seconds)
+    yield from ceilings(rounds, seconds)
     yield from in_a_row(seconds)
 
 
@@ -41,8 +45,18 @@ def peers(rounds: int, seconds: int) -> Iterator[Row]:
             yield from visit(contestant, WHOLE, seconds, round=number)
         for noop in NOOPS:
             yield from visit(noop, {"numbers": (32,)}, seconds, round=number)
-        yield from ceilings(seconds, number)
+    yield from ceilings(rounds, seconds)
     yield from in_a_row(seconds)
+
+
+def best(rounds: int, seconds: int) -> Iterator[Row]:
+    """Ourselves, whoever of the peers did best by the last `peers`, and the plain server, in turns."""
+    known = report.read("peers")
+    for work in WORKS.values():
+        names = {tables.rates(known, work, callers).best for callers in work.callers}
+        sides = [ours(), *(peer for peer in NAMED if peer.name in names), PLAIN]
+        yield from take_turns(work.name, [(side, work.callers) for side in sides], rounds, seconds)
+    yield from ceilings(rounds, seconds)
 
 
 def precisions(rounds: int, seconds: int) -> Iterator[Row]:
@@ -62,10 +76,11 @@ def in_precision(contestant: Contestant, precision: str) -> Contestant:
     return dataclasses.replace(contestant, setups=tuple(setups))
 
 
-def ceilings(seconds: int, number: int) -> Iterator[Row]:
+def ceilings(rounds: int, seconds: int) -> Iterator[Row]:
     """The bare engine at our default precision, with one network and with both."""
-    alone, both = (round(ceiling.measure(networks, "auto", seconds)) for networks in (ceiling.ALONE, ceiling.BOTH))
-    yield {"kind": "ceiling", "round": number, "rate": alone, "both": both}
+    for number in range(rounds):
+        alone, both = (round(ceiling.measure(networks, "auto", seconds)) for networks in (ceiling.ALONE, ceiling.BOTH))
+        yield {"kind": "ceiling", "round": number, "rate": alone, "both": both}
 
 
 def in_a_row(seconds: int) -> Iterator[Row]:

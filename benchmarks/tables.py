@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.contestants import WORKS
+from benchmarks.contestants import WORKS, Work
 from benchmarks.visits import Row
 
 US, PLAIN = "convolve", "plain"
@@ -17,8 +17,8 @@ class Line:
     """One line of the comparison."""
 
     title: str
-    values: dict[str, float]
-    """By contestant."""
+    values: dict[str, list[float]]
+    """By contestant, one for each round."""
     more: bool
     """Whether more is better."""
     form: str
@@ -26,61 +26,42 @@ class Line:
     @property
     def best(self) -> str | None:
         """The best server with a name."""
-        named = {name: value for name, value in self.values.items() if name not in (US, PLAIN, *LIMITS)}
+        named = {name: median(each) for name, each in self.values.items() if name not in (US, PLAIN, *LIMITS)}
         return (max if self.more else min)(named, key=named.__getitem__) if named else None
 
     def ratio(self, other: str | None) -> str:
-        """Ours, as a multiple of another's."""
+        """Ours, as a multiple of another's in the same round: the middle one."""
         if other not in self.values or US not in self.values:
             return NOBODY
-        return f"{self.values[US] / self.values[other]:.2f} ×"
+        rounds = zip(self.values[US], self.values[other], strict=False)
+        return f"{median(ours / theirs for ours, theirs in rounds):.2f} ×"
 
     def value(self, name: str | None) -> str:
-        return format(self.values[name], self.form) if name in self.values else NOBODY
+        return format(median(self.values[name]), self.form) if name in self.values else NOBODY
 
 
 def lines(rows: Sequence[Row]) -> list[Line]:
-    """Every line that the rows have figures for, medians over the rounds."""
-    found = []
-    for work in WORKS.values():
-        for callers in work.callers:
-            title = f"{work.title}, {callers} caller{'s' if callers > 1 else ''}"
-            values = medians(rows, "rate", kind="run", work=work.name, callers=callers)
-            values = {name: value * work.pictures for name, value in values.items()}
-            if work.pictures == 1:
-                # What v2 makes of it is compared with what the peers make of it in the words that suit them best.
-                values |= borrowed(rows, work.name, callers) if values else {}
-                found.append(Line(f"{title}: requests/s", values, more=True, form=",.0f"))
-            else:
-                found.append(Line(f"{title}: pictures/s", values, more=True, form=",.0f"))
-    found += [
-        Line(
-            "one caller, PNG: median, ms",
-            medians(rows, "p50_ms", kind="run", work="png", callers=1),
-            more=False,
-            form=".2f",
-        ),
-        Line(
-            "32 callers, PNG: p99, ms",
-            medians(rows, "p99_ms", kind="run", work="png", callers=32),
-            more=False,
-            form=".1f",
-        ),
+    """Every line that the rows have figures for."""
+    one, crowd = {"work": "png", "callers": 1}, {"work": "png", "callers": 32}
+    found = [
+        *(rates(rows, work, callers) for work in WORKS.values() for callers in work.callers),
+        Line("one caller, PNG: median, ms", series(rows, "p50_ms", kind="run", **one), more=False, form=".2f"),
+        Line("32 callers, PNG: p99, ms", series(rows, "p99_ms", kind="run", **crowd), more=False, form=".1f"),
         Line(
             "process start to first right answer, s",
-            medians(rows, "seconds", kind="start", work="png"),
+            series(rows, "seconds", kind="start", work="png"),
             more=False,
             form=".2f",
         ),
         Line(
             "memory of all processes after load, MB (PSS)",
-            medians(rows, "megabytes", kind="memory", work="png"),
+            series(rows, "megabytes", kind="memory", work="png"),
             more=False,
             form=".0f",
         ),
         Line(
             "processor time per PNG request at 32 callers, µs",
-            medians(rows, "cpu_us", kind="run", work="png", callers=32),
+            series(rows, "cpu_us", kind="run", **crowd),
             more=False,
             form=".0f",
         ),
@@ -88,25 +69,43 @@ def lines(rows: Sequence[Row]) -> list[Line]:
     return [line for line in found if line.values]
 
 
-def borrowed(rows: Sequence[Row], work: str, callers: int) -> dict[str, float]:
+def rates(rows: Sequence[Row], work: Work, callers: int) -> Line:
+    """The line of a work with so many callers."""
+    per_picture = {
+        name: [rate * work.pictures for rate in each]
+        for name, each in series(rows, "rate", kind="run", work=work.name, callers=callers).items()
+    }
+    # What v2 makes of it is compared with what the peers make of it in the words that suit them best.
+    others = borrowed(rows, work.name, callers) if per_picture else {}
+    unit = "requests/s" if work.pictures == 1 else "pictures/s"
+    title = f"{work.title}, {callers} caller{'s' if callers > 1 else ''}: {unit}"
+    return Line(title, {**others, **per_picture}, more=True, form=",.0f")
+
+
+def borrowed(rows: Sequence[Row], work: str, callers: int) -> dict[str, list[float]]:
     """For a line through v2: the others' figures for the same pictures through the doors that they have."""
     if not work.startswith("v2-"):
         return {}
-    others = medians(rows, "rate", kind="run", work=work.removeprefix("v2-"), callers=callers)
-    return {name: value for name, value in others.items() if name != US}
+    others = series(rows, "rate", kind="run", work=work.removeprefix("v2-"), callers=callers)
+    return {name: values for name, values in others.items() if name != US}
 
 
 def medians(rows: Iterable[Row], figure: str, **having: object) -> dict[str, float]:
-    """The middle of a figure over the rounds, by contestant; nobody who gave a wrong answer there."""
+    """The middle of a figure over the rounds, by contestant."""
+    return {name: median(values) for name, values in series(rows, figure, **having).items()}
+
+
+def series(rows: Iterable[Row], figure: str, **having: object) -> dict[str, list[float]]:
+    """A figure in each round, by contestant; nobody who gave a wrong answer there."""
     values: dict[str, list[float]] = {}
     wrong = set()
     for row in rows:
         if all(row.get(name) == value for name, value in having.items()):
             if "failure" in row:
-                wrong.add(row["contestant"])
-            else:
+                wrong.add(row.get("contestant"))
+            elif figure in row:
                 values.setdefault(row["contestant"], []).append(row[figure])
-    return {name: median(each) for name, each in values.items() if name not in wrong}
+    return {name: each for name, each in values.items() if name not in wrong}
 
 
 def table(head: Sequence[str], body: Iterable[Sequence[object]]) -> str:
@@ -115,10 +114,16 @@ def table(head: Sequence[str], body: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in (head, rule, *body)) + "\n"
 
 
-def comparison(rows: Sequence[Row]) -> str:
+def comparison(found: Iterable[Line]) -> str:
     """Ours beside the best peer and the plain server."""
     head = ("work", "Convolve", "best peer", "", "plain", "to the best peer", "to plain")
-    return table(head, ((line.title, *beside(line)) for line in lines(rows)))
+    return table(head, ((line.title, *beside(line)) for line in found))
+
+
+def steadiest(peers: Sequence[Row], best: Sequence[Row]) -> list[Line]:
+    """The lines of `peers`, those that were measured in turns instead wherever there are such."""
+    in_turns = {line.title: line for line in lines(best)}
+    return [in_turns.get(line.title, line) for line in lines(peers)]
 
 
 def beside(line: Line) -> tuple[str, ...]:

@@ -1,0 +1,64 @@
+"""Servers that are up together and take turns within seconds: a machine's speed drifts from minute to minute."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+from benchmarks import load
+from benchmarks.bodies import Request
+from benchmarks.contestants import WORKS, Contestant, Setup
+from benchmarks.sampler import WrongAnswer
+from benchmarks.visits import Row, requests, serving
+
+OWN = "v2-"
+"""Begins the works that we alone have doors for: the others take the same pictures in the words that suit them best."""
+
+Side = tuple[Contestant, tuple[int, ...]]
+"""Who takes part, and with how many callers."""
+
+
+def take_turns(work: str, sides: Sequence[Side], rounds: int, seconds: int) -> Iterator[Row]:
+    """Rows of one work, without processor time and memory, in which those who wait would be counted along.
+
+    Args:
+        work: Its name.
+        sides: Everybody runs once in each round.
+        rounds: With each number of callers.
+        seconds: Of a run.
+    """
+    try:
+        with ExitStack() as stack:
+            up: list[tuple[Side, int, list[Request]]] = []
+            for contestant, callers in sides:
+                setup, name = door(contestant, work)
+                sent = requests(setup, name)
+                port, _ = stack.enter_context(serving(contestant, setup, sent[0]))
+                load.warm_up(port, sent, max(callers))
+                up.append(((contestant, callers), port, sent))
+            for count in sorted({count for _, callers in sides for count in callers}):
+                for number in range(rounds):
+                    for (contestant, callers), port, sent in up:
+                        if count in callers:
+                            row = {"kind": "run", "contestant": contestant.name, "round": number, "work": work}
+                            row |= {"callers": count, "pictures": WORKS[work].pictures}
+                            yield {**row, **figures(port, sent, count, seconds)}
+    except (load.BadRun, WrongAnswer) as error:
+        print(work, error, file=sys.stderr)
+        yield {"kind": "failure", "work": work, "failure": str(error)}
+
+
+def door(contestant: Contestant, work: str) -> tuple[Setup, str]:
+    """How a contestant is started for a work, and by which name it takes it."""
+    return next(
+        (setup, name) for name in (work, work.removeprefix(OWN)) for setup in contestant.setups if name in setup.doors
+    )
+
+
+def figures(port: int, sent: Sequence[Request], callers: int, seconds: int) -> Row:
+    """Those of one run, or why it has none."""
+    try:
+        row = load.run(port, sent, callers, seconds).row()
+    except (load.BadRun, WrongAnswer) as error:
+        return {"failure": str(error)}
+    del row["cpu_us"]
+    return {"bytes": len(sent[0].data), **row}
