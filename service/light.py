@@ -13,6 +13,8 @@ REACHES = (0.035, 0.07, 0.14, 0.28)  # broadest pens that the light is estimated
 DOUBT = 4  # how much more one colour may stand out than the other while both are tried as ink
 GUESS = 1.3  # what the likelier colour is preferred by
 SEARCH = 256  # pixels on the longer side while the estimates are compared
+FRAME = 0.08  # width of what lies around the ink, as a share of the longer side …
+STANDS_OUT = 0.5  # … and by how much the ink differs from it, at least, as a share of how it differs from its paper
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -66,11 +68,17 @@ def find_paper(view: Image.Image, *, plain: bool) -> Paper:
     small = reduced(view, whole, SEARCH)
     edges = ink.edges(np.log(np.maximum(np.asarray(small, np.float32), 16)))
 
+    grey = np.asarray(small, np.float32)
+
     def merit(paper: Paper) -> float:
         likely = paper.dark == (ratio > 1)
         if not (likely or 1 / DOUBT < ratio < DOUBT):
             return 0.0
-        return _sharpness(contrast_with(small, paper, whole, view.size), edges) * (GUESS if likely else 1)
+        contrast = contrast_with(small, paper, whole, view.size)
+        found = ink.strokes(contrast)
+        if found is None or not _stands_out(grey, contrast, found[1], paper.dark):
+            return 0.0
+        return _sharpness(contrast, edges, found[1]) * (GUESS if likely else 1)
 
     return max([even, *papers], key=merit)
 
@@ -134,12 +142,25 @@ def contrast_with(view: Image.Image, paper: Paper, part: Box, size: tuple[int, i
     return np.asarray((light - grey) / np.maximum(light, 16) if paper.dark else (grey - light) / 255)
 
 
-def _sharpness(contrast: np.ndarray, edges: np.ndarray) -> float:
+def _stands_out(grey: np.ndarray, contrast: np.ndarray, kept: np.ndarray, dark: bool) -> bool:
+    """Whether ink is darker, or lighter, than what lies around all of it. The inside of a thin 0 is not: where that was
+    taken for ink, the paper was the 0 itself.
+    """
+    rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    reach = round(FRAME * max(kept.shape))
+    frame = np.zeros_like(kept)
+    frame[max(0, box[0].start - reach) : box[0].stop + reach, max(0, box[1].start - reach) : box[1].stop + reach] = True
+    frame[box] = False
+    if not frame.any():
+        return True
+    paper, written = float(np.median(grey[frame])), float(np.median(grey[kept]))
+    apart = (paper - written) / max(paper, 16) if dark else (written - paper) / 255
+    return apart > STANDS_OUT * float(np.median(contrast[kept]))
+
+
+def _sharpness(contrast: np.ndarray, edges: np.ndarray, kept: np.ndarray) -> float:
     """How sharp the outline of the digit is; of two that are alike, the longer one counts more."""
-    strokes = ink.strokes(contrast)
-    if strokes is None:
-        return 0.0
-    kept = strokes[1]
     wide = np.pad(kept, 1)
     outline = kept & ~(wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:])
     steps = np.sqrt(np.minimum(ink.edges(contrast), edges)[outline])
