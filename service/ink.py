@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from service.marks import main_mark, without_lines
+from service.marks import is_box, main_mark, without_lines
 
 FAINT = 0.35  # of what the strongest ink stands out by: what is below that is none
 
@@ -10,10 +10,14 @@ FAINT = 0.35  # of what the strongest ink stands out by: what is below that is n
 def strokes(contrast: np.ndarray, faint: float = FAINT) -> tuple[np.ndarray, np.ndarray] | None:
     """The ink of the digit, float32 0 to 1, and where it surely is, bool; None on an empty sheet."""
     mask = without_lines(_mask(contrast), contrast)
-    if not mask.any():
+    sharp, calm = edges(contrast), spread(contrast) / 9
+    while mask.any():
+        kept = main_mark(mask & (calm > faint * float(np.quantile(calm[mask], 0.95))), sharp)
+        if not is_box(kept, mask & ~kept):
+            break
+        mask &= spread(kept.astype(np.float32)) == 0  # what it lies around is fainter
+    else:
         return None
-    mask &= contrast > faint * float(np.quantile(contrast[mask], 0.95))
-    kept = main_mark(mask, edges(contrast))
     noise = _levels(contrast)[0]
     peak = max(0.01, float(np.quantile(contrast[kept], 0.9)))
     low = min(2.5 * noise, 0.3 * peak)

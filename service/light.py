@@ -6,12 +6,14 @@ import numpy as np
 from PIL import Image
 
 from service import ink
+from service.marks import boxed
 
 NEAR = 6  # grey values within which paper counts as of one grey
 CELLS = 96  # on the longer side, of which the light is made
 REACHES = (0.035, 0.07, 0.14, 0.28)  # broadest pens that the light is estimated for, as shares of the longer side
 DOUBT = 4  # how much more one colour may stand out than the other while both are tried as ink
 GUESS = 1.3  # what the likelier colour is preferred by
+EMPTY = 0.5  # what finding nothing but a box is worth
 SEARCH = 256  # pixels on the longer side while the estimates are compared
 FRAME = 0.08  # width of what lies around the ink, as a share of the longer side …
 STANDS_OUT = 0.5  # … and by how much the ink differs from it, at least, as a share of how it differs from its paper
@@ -66,21 +68,24 @@ def find_paper(view: Image.Image, *, plain: bool) -> Paper:
     ratio *= GUESS if even.dark else 1 / GUESS
     whole = (0, 0, *view.size)
     small = reduced(view, whole, SEARCH)
-    edges = ink.edges(np.log(np.maximum(np.asarray(small, np.float32), 16)))
-
     grey = np.asarray(small, np.float32)
+    edges = ink.edges(np.log(np.maximum(grey, 16)))
 
     def merit(paper: Paper) -> float:
         likely = paper.dark == (ratio > 1)
-        if not (likely or 1 / DOUBT < ratio < DOUBT):
-            return 0.0
         contrast = contrast_with(small, paper, whole, view.size)
         found = ink.strokes(contrast)
         if found is None or not _stands_out(grey, contrast, found[1], paper.dark):
             return 0.0
-        return _sharpness(contrast, edges, found[1]) * (GUESS if likely else 1)
+        empty = boxed(found[1]) is not None  # then what was written in the box passed for a shadow
+        return _sharpness(contrast, edges, found[1]) * (GUESS if likely else 1) * (EMPTY if empty else 1)
 
-    return max([even, *papers], key=merit)
+    likely = [paper for paper in (even, *papers) if paper.dark == (ratio > 1) or 1 / DOUBT < ratio < DOUBT]
+    for tried in (likely, [even, *papers]):
+        merits = [merit(paper) for paper in tried]
+        if any(merits):
+            return tried[int(np.argmax(merits))]
+    return even
 
 
 def _plain(view: Image.Image) -> tuple[Paper, bool]:

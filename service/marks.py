@@ -1,9 +1,18 @@
 """Which of the marks on a sheet are the digit: not the lines of ruled paper, not boxes, not specks."""
 
 import numpy as np
+from PIL import Image, ImageDraw
+
+from service.outline import four_corners, hull
 
 REST = 0.2  # share of all writing that must be left without what lies around it
 LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
+FINE = 0.012  # of the width: no stroke from edge to edge is so fine
+SIDE = 12  # pixels of a box, at least
+CORNERED = 0.92  # of a box's outline that lies between its best four corners; of a 0, two thirds
+INNER = 0.75  # of its width is surely inside …
+HOLLOW = 0.1  # … where so much of it lies at most …
+WRITTEN = 0.01  # … and so much of the place is written on, at least
 SLOPES = np.linspace(-0.16, 0.16, 65)  # nine degrees to either side: how askew a sheet is photographed
 
 
@@ -14,9 +23,8 @@ def without_lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
         mask: bool (height, width), what stands out from the paper.
         contrast: float32, likewise, how far.
     """
-    lines = _lines(mask, contrast) | _lines(mask.T, contrast.T).T
-    rest = mask & ~lines
-    return rest if rest.sum() >= 6 else mask
+    rest = mask & ~(_lines(mask, contrast) | _lines(mask.T, contrast.T).T)
+    return rest if rest.sum() >= 6 else np.zeros_like(mask)
 
 
 def _lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
@@ -44,9 +52,8 @@ def _lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
     thin = on & (length <= 1.7 * thick + 1)
     strokes = contrast[rows[~on], columns[~on]]
     bands = int((np.diff(full.astype(np.int8)) == 1).sum()) + int(full[0])
-    if bands < 2 and (
-        strokes.size < 6 or np.median(contrast[rows[thin], columns[thin]]) > 0.7 * np.quantile(strokes, 0.8)
-    ):
+    alone = strokes.size < 6 or np.median(contrast[rows[thin], columns[thin]]) > 0.7 * np.quantile(strokes, 0.8)
+    if bands < 2 and alone and thick > FINE * width:
         return found
     found[rows[thin], columns[thin]] = True
     return found
@@ -74,7 +81,8 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
     weights = np.bincount(labels.ravel(), weight.ravel() + 1e-9)
     weights[0] = 0
     for label in np.flatnonzero(weights > 0.06 * weights.max()):
-        if weights[label] < (1 - REST) * weights.sum() and _framing(labels == label):
+        mark = labels == label
+        if (weights[label] < (1 - REST) * weights.sum() and _framing(mark)) or is_box(mark, mask & ~mark):
             weights[label] = 0
     main = int(weights.argmax())
     rows, columns = np.nonzero(labels == main)
@@ -99,6 +107,29 @@ def _framing(mark: np.ndarray) -> bool:
     inside = (columns > left + band) & (columns < right - band) & (rows > top + band) & (rows < bottom - band)
     boxed = inside.mean() < 0.15 and min(right - left, bottom - top) > 0.3 * min(mark.shape)
     return bool(boxed or sum(edge.sum() for edge in _edges(mark)) > 0.7 * side)
+
+
+def boxed(mark: np.ndarray) -> np.ndarray | None:
+    """What lies inside a mark that is four lines, however askew: bool (height, width); None if it is something else."""
+    rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
+    height, width = rows[-1] - rows[0], columns[-1] - columns[0]
+    middle = mark[rows[0] + height // 4 : rows[-1] - height // 4, columns[0] + width // 4 : columns[-1] - width // 4]
+    if min(height, width) < SIDE or middle.sum() > HOLLOW * mark.sum():
+        return None
+    corners, share = four_corners(hull(mark))
+    if share < CORNERED:
+        return None
+    centre = corners.mean(axis=0)
+    shape = Image.new("1", mark.shape[::-1])
+    ImageDraw.Draw(shape).polygon([(x, y) for x, y in centre + INNER * (corners - centre)], fill=1)
+    inside = np.asarray(shape)
+    return inside if (mark & inside).sum() < HOLLOW * mark.sum() else None
+
+
+def is_box(mark: np.ndarray, others: np.ndarray) -> bool:
+    """Whether a mark is four lines around something else."""
+    inside = boxed(mark)
+    return inside is not None and bool((others & inside).sum() > WRITTEN * inside.sum())
 
 
 def _reached(mark: np.ndarray) -> set[int]:

@@ -20,6 +20,7 @@ from service.sheet import find_sheet
 SHEET = 384  # pixels on the longer side while searching
 CLOSE = 160  # pixels on the longer side of a digit that is looked at closely
 LINES = 0.55  # like FAINT, for a digit that is small on its sheet: the squares around it are as large as its strokes
+SPECK = 0.015  # of the sheet's longer side: nothing so small is written
 LOOKS = 3  # at most, as long as it goes on beyond what was looked at
 FINEST, BROADEST = 2.2, 4.4  # width of the pen in the network's pixels; MNIST's is 2.7, nine of ten 1.8 to 4.3
 
@@ -76,9 +77,9 @@ def _find(sheet: Image.Image, *, plain: bool) -> Found | None:
     """The digit on a sheet; None if nothing is written on it."""
     paper = find_paper(reduced(sheet, (0, 0, *sheet.size), SHEET), plain=plain)
     found = _look(sheet, paper, (0, 0, *sheet.size), SHEET)
-    if found is not None and max(found.ink.size) < CLOSE and max(sheet.size) > SHEET:
-        found = _look_closely(sheet, paper, found)
-    return found
+    if found is None or max(sheet.size) <= SHEET or max(found.ink.size) >= CLOSE:
+        return found
+    return None if max(found.ink.size) < SPECK * SHEET else _look_closely(sheet, paper, found)
 
 
 def _look_closely(sheet: Image.Image, paper: Paper, found: Found) -> Found:

@@ -7,15 +7,18 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from service.light import otsu
 from service.marks import components
+from service.outline import four_corners, hull
 
 PHOTOGRAPH = 400  # pixels on the longer side, at least, of what shows more than a digit that was cut out
-VIEW = 128  # pixels on the longer side: enough for the edges of a sheet
+VIEW = 256  # pixels on the longer side: enough for the edges of a sheet, and a narrow rim around it
 DARK = 0.45  # of the paper's grey, at most, where a sheet reaches three edges of the picture: else it may be a shadow …
 BROWN = 0.65  # … and where it reaches fewer
 LEAST = 0.2  # of the picture that a sheet covers
-AROUND = 0.04  # of the picture that the table covers, at least
+AROUND = 0.004  # of the picture that the table covers, at least
 WHOLE = 0.6  # of a sheet that is light: the rest is written on
 SOLID = 0.93  # of its outline that a sheet fills, with what is written on it; the strokes of a broad 3 leave bays
+CORNERED = 0.96  # of its outline that lies between the best four corners …
+INSIDE = 0.02  # … two of which lie so far inside the picture: those of what a shadow leaves do not
 TURNS = np.deg2rad(np.arange(-44, 46, 2))  # in which the smallest rectangle around it is looked for
 CORNER = np.linspace(0.01, 0.15, 5)  # places near a corner of that rectangle, as shares of its sides …
 SQUARE = 0.4  # … of which a sheet covers so many, and a broad 0 none
@@ -34,7 +37,7 @@ class Sheet(NamedTuple):
 
 
 def find_sheet(picture: Image.Image) -> Sheet | None:
-    """The part of a picture that is a light sheet, with something written on it, on a darker table.
+    """The part of a picture that is a light sheet on a darker table.
 
     Args:
         picture: Mode L.
@@ -52,20 +55,20 @@ def find_sheet(picture: Image.Image) -> Sheet | None:
         return None
     labels = components(light)
     found = labels == int(np.bincount(labels[light]).argmax())
-    outline = _hull(found)
+    outline = hull(found)
     shape = Image.new("L", view.size)
     ImageDraw.Draw(shape).polygon([(float(x), float(y)) for x, y in outline], fill=255, outline=255)
-    inner, outer = shape.filter(ImageFilter.MinFilter(2 * EDGE - 1)), shape.filter(ImageFilter.MaxFilter(2 * EDGE + 1))
-    sheet, inside, around = (np.asarray(each) > 0 for each in (shape, inner, outer))
-    table = ~around
+    sheet = np.asarray(shape) > 0
     if (
         sheet.mean() < LEAST
         or (sheet & found).sum() < WHOLE * sheet.sum()
         or (sheet & _filled(found)).sum() < SOLID * sheet.sum()
-        or table.mean() < AROUND
-        or not (inside & ~light).any()
-        or not _is_square(outline, sheet)
+        or not (_is_square(outline, sheet) or _is_cornered(outline, view.size))
     ):
+        return None
+    inner, outer = shape.filter(ImageFilter.MinFilter(2 * EDGE - 1)), shape.filter(ImageFilter.MaxFilter(2 * EDGE + 1))
+    inside, table = np.asarray(inner) > 0, np.asarray(outer) == 0
+    if table.mean() < AROUND:
         return None
     edges = sheet[0].any(), sheet[-1].any(), sheet[:, 0].any(), sheet[:, -1].any()
     if np.quantile(grey[table], 0.8) > (DARK if sum(edges) > 2 else BROWN) * np.median(grey[sheet & light]):
@@ -92,26 +95,12 @@ def _paper(grey: np.ndarray, sure: np.ndarray, size: tuple[int, int]) -> Image.I
     return Image.fromarray(light.astype(np.float32)).resize(size, Image.Resampling.BILINEAR).convert("L")
 
 
-def _hull(mark: np.ndarray) -> np.ndarray:
-    """The corners of the smallest convex outline of a mark: x and y, in order."""
-    rows = np.flatnonzero(mark.any(axis=1))
-    left = mark[rows].argmax(axis=1)
-    right = mark.shape[1] - 1 - mark[rows, ::-1].argmax(axis=1)
-    down = _turning(list(zip(right.tolist(), rows.tolist(), strict=True)))
-    up = _turning(list(zip(left.tolist(), rows.tolist(), strict=True))[::-1])
-    return np.array(down + up)
-
-
-def _turning(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Those of the points that lie on a line which only ever turns one way."""
-    line: list[tuple[int, int]] = []
-    for x, y in points:
-        while len(line) > 1 and (line[-1][0] - line[-2][0]) * (y - line[-2][1]) <= (line[-1][1] - line[-2][1]) * (
-            x - line[-2][0]
-        ):
-            line.pop()
-        line.append((x, y))
-    return line
+def _is_cornered(outline: np.ndarray, size: tuple[int, int]) -> bool:
+    """Whether a sheet has four corners as a camera sees them from the side, at least two of them in the picture."""
+    corners, share = four_corners(outline)
+    margin = INSIDE * max(size)
+    inside = ((corners > margin) & (corners < np.array(size) - 1 - margin)).all(axis=1)
+    return bool(share > CORNERED and inside.sum() > 1)
 
 
 def _is_square(outline: np.ndarray, sheet: np.ndarray) -> bool:
