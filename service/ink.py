@@ -40,7 +40,7 @@ def _levels(contrast: np.ndarray) -> tuple[float, float]:
     the standard deviation of a normal distribution.
     """
     noise = max(0.004, 3.14 * float(np.quantile(np.abs(contrast[::2, ::2]), 0.25)))
-    clear = contrast[contrast > max(5 * noise, 0.03)]
+    clear = contrast[contrast > max(5 * noise, 0.05)]
     return noise, float(np.quantile(clear, 0.95)) if clear.size >= 6 else 0.0
 
 

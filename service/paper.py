@@ -79,7 +79,9 @@ def _find(sheet: Image.Image, *, plain: bool) -> Found | None:
     found = _look(sheet, paper, (0, 0, *sheet.size), SHEET)
     if found is None or max(sheet.size) <= SHEET or max(found.ink.size) >= CLOSE:
         return found
-    return None if max(found.ink.size) < SPECK * SHEET else _look_closely(sheet, paper, found)
+    found = _look_closely(sheet, paper, found)
+    side = max(found.box[2] - found.box[0], found.box[3] - found.box[1])
+    return found if side > SPECK * max(sheet.size) else None
 
 
 def _look_closely(sheet: Image.Image, paper: Paper, found: Found) -> Found:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -354,7 +354,9 @@ def looks_prepared(pixels: np.ndarray) -> bool:
 def _fit(flat: Image.Image, shape: tuple[int, int, int]) -> Seen:
     """Scaled to fit, the rest in the colour that its edge has most: each channel's median."""
     height, width, channels = shape
-    small = ImageOps.contain(flat, (width, height), Image.Resampling.BICUBIC)
+    times = min(width / flat.width, height / flat.height)
+    size = max(1, round(flat.width * times)), max(1, round(flat.height * times))
+    small = flat.resize(size, Image.Resampling.BICUBIC)
     corner = (width - small.width) // 2, (height - small.height) // 2
     inner = np.asarray(small).reshape(small.height, small.width, channels)
     edge = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
@@ -363,7 +365,7 @@ def _fit(flat: Image.Image, shape: tuple[int, int, int]) -> Seen:
     sheet.paste(small, corner)
     pixels = np.asarray(sheet).reshape(height, width, channels)
     box = (0.0, 0.0, float(flat.width), float(flat.height))
-    return Seen(pixels, prepared=True, box=box, scale=small.width / flat.width, shift=corner)
+    return Seen(pixels, prepared=True, box=box, scale=times, shift=corner)
 
 
 def _centre(flat: Image.Image, size: tuple[int, int], shape: tuple[int, int, int]) -> Seen:

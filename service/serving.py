@@ -26,8 +26,6 @@ INLINE_S = 0.002
 """A network that answers one picture within this many seconds computes on the event loop itself."""
 INLINE_PIXELS = 128 * 128
 """A picture up to this size is prepared on the event loop itself: a thread would cost more."""
-TOLERANCE = {"f32": 1e-3, "bf16": 0.1, "int8": 0.25}
-"""How far an answer to a golden input may be from the recorded one, on whatever processor this is."""
 
 Watch = Callable[["Serving", NDArray[np.uint8], NDArray[np.float32]], None]
 """Is told who answered, which pictures, and the probabilities."""
@@ -155,7 +153,7 @@ def prove(engine: Engine, manifest: Manifest) -> None:
         pixels = np.frombuffer(golden.pixels, np.uint8).reshape(1, *manifest.input.shape)
         answers = engine.predict(pixels)
         distance = float(np.abs(answers.probabilities[0] - golden.probabilities).max())
-        tolerance = TOLERANCE[engine.precision]
+        tolerance = engines.TOLERANCE[engine.precision]
         if not distance <= tolerance:
             raise BadVersion(
                 f"{manifest.name} {manifest.version} answers golden input {index} wrongly",

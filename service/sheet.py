@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from service.ink import spread
 from service.light import otsu
 from service.marks import components
 from service.outline import four_corners, hull
@@ -90,9 +91,13 @@ def _paper(grey: np.ndarray, sure: np.ndarray, size: tuple[int, int]) -> Image.I
         return np.asarray(Image.fromarray(values.astype(np.float32)).resize(cells, Image.Resampling.BOX))
 
     share, tone = mean(sure), mean(np.where(sure, grey, 0))
-    middle = float(np.median(grey[sure]))
-    light = np.where(share > 0.2, tone / np.maximum(share, 0.2), middle)
-    return Image.fromarray(light.astype(np.float32)).resize(size, Image.Resampling.BILINEAR).convert("L")
+    known = share > 0.2
+    light = np.where(known, tone / np.maximum(share, 0.2), 0).astype(np.float32)
+    while known.any() and not known.all():  # outwards from where paper is, a cell at a time
+        count = spread(known.astype(np.float32))
+        light = np.where(known, light, spread(light) / np.maximum(count, 1))
+        known = count > 0
+    return Image.fromarray(light).resize(size, Image.Resampling.BILINEAR).convert("L")
 
 
 def _is_cornered(outline: np.ndarray, size: tuple[int, int]) -> bool:

@@ -33,6 +33,7 @@ LAYERS = [
     ["light"],
     ["ink"],
     ["marks"],
+    ["outline"],
     ["manifest", "policy"],
     ["errors"],
 ]

@@ -17,6 +17,7 @@ from service.manifest import Manifest
 from training.config import LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
 from training.datasets import Dataset
 from training.errors import TrainingError
+from training.report.comparison import find_before
 from training.sources import load
 
 DESCRIPTION = "Train the documented network, on MNIST or on pictures of your own."
@@ -152,7 +153,11 @@ def run(config: Config) -> Path:
     start = load_start(config.start, freeze=config.freeze) if config.start else None
     origins = data.digests | (start.origin if start else {})
     config = replace(config, recipe=suit(config.recipe, len(data.train), LEAST_STEPS), origins=origins)
-    folder = export.open_folder(config.models, config.name)
+    folder = export.open_folder(config.models / config.name, "--models")
+    check_classes(folder, data, force=config.force)
+    export.open_folder(config.state.parent, "the folder that you start from")
+    if config.tensorboard:
+        export.open_folder(config.tensorboard, "--tensorboard")
     tell_state(config)
     build = build_from(start, data.train.pictures) if start else build_learner
     network, progress = train(config, data.train, data.validation, build)
@@ -175,6 +180,24 @@ def run(config: Config) -> Path:
         path.unlink(missing_ok=True)
     tell_arithmetic(Manifest.read(version))
     return version
+
+
+def check_classes(folder: Path, data: Dataset, *, force: bool) -> None:
+    """Refuse to add a version to a model that tells other classes: who asks for it by name would be surprised.
+
+    Raises:
+        TrainingError: They differ, and it is not forced.
+    """
+    before = find_before(folder)
+    try:
+        labels = Manifest.read(before).labels if before and not force else data.classes
+    except ServiceError:  # damaged: the gate says so
+        return
+    if labels != data.classes:
+        raise TrainingError(
+            f"{folder} is a model of {len(labels)} other classes: expected {', '.join(labels[:12])}; "
+            f"found {', '.join(data.classes[:12])}; give yours a name of its own with --name, or say --force"
+        )
 
 
 def tell_data(data: Dataset) -> None:

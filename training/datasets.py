@@ -55,5 +55,7 @@ class Dataset:
     """Whether its pictures may be passed on in a report."""
     preparation: str = "centred"
     """How the pictures were prepared: see `service/pictures.py`. Serving must do the same."""
+    test_names: tuple[str, ...] = ()
+    """Path of each test picture inside the folder, or its place in a file; none where all know them by number."""
     left_out: tuple[LeftOut, ...] = ()
     """What lies there and could not be used."""

@@ -30,6 +30,8 @@ from training.report.figures import Figures
 from training.report.page import write_page
 from training.strokes import golden
 
+GOLDEN = 10
+"""Pictures that a version is tried by, at most."""
 LISTED = 1_000
 """Pictures that were left out and are listed, at most."""
 
@@ -44,7 +46,7 @@ def describe(config: Config, data: Dataset, network: keras.Model, progress: Prog
         progress: Its curves.
         figures: What was measured on it.
     """
-    pictures = golden(network.input_shape[1:])
+    pictures = pick_golden(data, network)
     probabilities = network.predict(pictures, verbose=0)
     return Manifest(
         name=config.name,
@@ -92,6 +94,19 @@ def describe(config: Config, data: Dataset, network: keras.Model, progress: Prog
     )
 
 
+def pick_golden(data: Dataset, network: keras.Model) -> Pixels:
+    """What a version is tried by wherever it is loaded: of each class, up to `GOLDEN`, the validation picture that it
+    is surest of, since cheaper arithmetic moves doubtful answers. Where the set's pictures may not be passed on, digits
+    that a program draws.
+    """
+    if not data.shareable:
+        return golden(network.input_shape[1:])
+    sure = network.predict(data.validation.pictures, batch_size=500, verbose=0)
+    sure = np.where(np.arange(len(data.classes)) == data.validation.labels[:, np.newaxis], sure, 0)
+    surest: Pixels = data.validation.pictures[sure.argmax(axis=0)[:GOLDEN]]
+    return surest
+
+
 def read_processor() -> str:
     """The processor's name, where Linux tells it; else its architecture."""
     try:
@@ -104,28 +119,34 @@ def read_processor() -> str:
 
 def report(progress: Progress, figures: Figures, data: Dataset) -> dict[str, Any]:
     """What `report.json` holds: curves per epoch, all that was measured, and pictures that were not learnt from."""
+    measured = asdict(figures)
+    if data.test_names:
+        measured["test"]["files"] = {str(place): data.test_names[place] for place in figures.test.wrong}
     return {
         "classes": data.classes,
         "best_epoch": progress.best_epoch,
         "curves": progress.curves,
-        **asdict(figures),
+        **measured,
         **({"left_out": [each._asdict() for each in data.left_out[:LISTED]]} if data.left_out else {}),
     }
 
 
-def open_folder(models: Path, name: str) -> Path:
-    """`models`/`name`, made if need be. Called before a run begins, which would else end in vain.
+def open_folder(folder: Path, flag: str) -> Path:
+    """A folder, made if need be. Called before a run begins, which would else end in vain.
+
+    Args:
+        folder: Where something is to be written.
+        flag: What says where.
 
     Raises:
         TrainingError: We may not write there.
     """
-    folder = models / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", dir=folder):
             return folder
     except OSError as error:
-        raise TrainingError(f"{folder} can not be written ({error.strerror}); say where with --models") from None
+        raise TrainingError(f"{folder} can not be written ({error.strerror}); change {flag}") from None
 
 
 def publish(

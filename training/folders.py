@@ -58,6 +58,12 @@ def find(root: Path, *, encoded: bool = False) -> Found:
     inside = list_folders(root)
     divided = {part: folder for part, names in NAMES.items() for folder in inside if folder.name.lower() in names}
     if "train" not in divided or len(divided) != len(inside):
+        if len(divided) > 1 and not any(map(list_files, divided.values())):  # folders of classes, and no classes
+            others = ", ".join(folder.name for folder in inside if folder not in divided.values()) or "no train"
+            raise TrainingError(
+                f"{root} is divided into {', '.join(folder.name for folder in divided.values())}: "
+                f"expected train and, if need be, validation and test alone; found {others} beside them; move that away"
+            )
         divided = {"train": root}
     listed = {part: list_classes(folder, encoded=encoded) for part, folder in divided.items()}
     classes = tuple(sorted(listed["train"], key=natural))
@@ -77,9 +83,9 @@ def find(root: Path, *, encoded: bool = False) -> Found:
 
 
 def list_folders(root: Path) -> list[Path]:
-    """Folders in a folder, in order. Hidden ones, and what archives of macOS add, are none."""
+    """Folders in a folder, in order, without hidden ones, and what systems add."""
     try:
-        inside = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))]
+        inside = [path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name)]
     except OSError as error:
         raise TrainingError(f"{root} can not be read: {error.strerror}") from None
     return sorted(inside)
@@ -98,6 +104,7 @@ def list_classes(root: Path, *, encoded: bool) -> dict[str, list[Path]]:
             deeper = ", ".join(path.name for path in list_folders(folder)[:5])
             found = f"only the folders {deeper}; is {folder} the folder that you mean?" if deeper else "nothing in it"
             raise TrainingError(f"class {folder.name} in {root} is empty: {FORM}, found {found}")
+        files = list_files(folder, deep=True)
         name = unquote(folder.name) if encoded else folder.name
         if not name.isprintable():  # bytes that are no UTF-8 are not, either
             raise TrainingError(
@@ -107,9 +114,22 @@ def list_classes(root: Path, *, encoded: bool) -> dict[str, list[Path]]:
     return listed
 
 
-def list_files(folder: Path) -> list[Path]:
-    """Files right in a folder, in order, without hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+def list_files(folder: Path, *, deep: bool = False) -> list[Path]:
+    """Files in a folder, in order, perhaps with those in folders in it; without hidden ones, and what systems add.
+
+    A link to nothing is among them, so that somebody is told.
+    """
+    try:
+        inside = (folder.rglob if deep else folder.glob)("*")
+        paths = [path for path in inside if path.is_file() or (path.is_symlink() and not path.exists())]
+    except OSError as error:
+        raise TrainingError(f"{folder} can not be read: {error.strerror}") from None
+    return sorted(path for path in paths if not any(map(is_hidden, path.relative_to(folder).parts)))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or a folder is nobody's picture: hidden, or left by an operating system."""
+    return name.startswith((".", "__MACOSX")) or name.lower() in ("thumbs.db", "desktop.ini")
 
 
 def is_picture(path: Path) -> bool:
@@ -152,15 +172,17 @@ def read(
     todo = [(part, path, label) for part, files in found.files.items() for path, label in files]
     kept: dict[str, list[tuple[Pixels, int, str]]] = {part: [] for part in found.files}
     left_out = []
+    lost: dict[tuple[str, int], LeftOut] = {}  # the first of each class
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda each: read_picture(each[1], target, mode), todo)
         for (part, path, label), result in zip(todo, show(results, len(todo)), strict=True):
             name = path.relative_to(found.root).as_posix()
             if isinstance(result, str):
                 left_out.append(LeftOut(name, result))
+                lost.setdefault((part, label), left_out[-1])
             else:
                 kept[part].append((result, label, name))
-    check_read(found, {part: [label for _, label, _ in entries] for part, entries in kept.items()}, left_out)
+    check_read(found, {part: {label for _, label, _ in entries} for part, entries in kept.items()}, lost)
     parts = {
         part: Part(np.stack([each[0] for each in entries]), np.array([each[1] for each in entries], np.uint8))
         for part, entries in kept.items()
@@ -188,18 +210,11 @@ def show(results: Iterable[Pixels | str], total: int) -> Iterable[Pixels | str]:
     return track(results, "Reading pictures", total, console=console, transient=True, disable=not sys.stderr.isatty())
 
 
-def check_read(found: Found, labels: Mapping[str, Sequence[int]], left_out: Sequence[LeftOut]) -> None:
+def check_read(found: Found, read: Mapping[str, set[int]], lost: Mapping[tuple[str, int], LeftOut]) -> None:
     """Refuse a class of which nothing could be read."""
-    for part, read_labels in labels.items():
-        for number in sorted({label for _, label in found.files[part]} - set(read_labels)):
-            first = next(each for each in left_out if each.picture.startswith(prefix_of(found, part, number)))
+    for (part, number), first in lost.items():
+        if number not in read[part]:
             raise TrainingError(
                 f"class {found.classes[number]} has no picture that can be read in {part}: "
                 f"expected PNG, JPEG, WebP, BMP or GIF; found {first.picture}: {first.why}"
             )
-
-
-def prefix_of(found: Found, part: str, number: int) -> str:
-    """Where the files of a class lie within the folder."""
-    path = next(path for path, label in found.files[part] if label == number)
-    return f"{path.parent.relative_to(found.root).as_posix()}/"

@@ -17,7 +17,7 @@ from service.manifest import Input, Manifest
 from training import folders, idx
 from training.config import SHAPE
 from training.datasets import Dataset, LeftOut, Part, Pixels
-from training.division import digest_parts, divide
+from training.division import PARTS, digest_parts, divide, hash_picture
 from training.errors import TrainingError
 from training.report.comparison import find_before
 
@@ -98,6 +98,10 @@ def assemble(
 ) -> Dataset:
     """Divide what was read, and say where it comes from."""
     parts, doubled = divide(given, names, classes)
+    called: dict[str, str] = {}  # by its pixels; of equal ones, the first was kept
+    for part in filter(given.__contains__, PARTS):
+        for picture, each in zip(given[part].pictures, names[part], strict=True):
+            called.setdefault(hash_picture(picture), each)
     return Dataset(
         name=name,
         source="pictures of one's own",
@@ -108,6 +112,7 @@ def assemble(
         validation=parts["validation"],
         test=parts["test"],
         preparation=preparation,
+        test_names=tuple(called[hash_picture(picture)] for picture in parts["test"].pictures),
         left_out=(*broken, *doubled),
     )
 

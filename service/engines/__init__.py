@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from service.manifest import Manifest
 
 
+TOLERANCE = {"f32": 1e-3, "bf16": 0.1, "int8": 0.25}
+"""How far an answer to a golden input may be from the recorded one in each arithmetic, on whatever processor this is."""
+
+
 class Answers(NamedTuple):
     """What a network says of pictures, in their order."""
 

@@ -262,6 +262,13 @@ def test_fit_keeps_polarity_and_proportions(shape: tuple[int, int, int]) -> None
     assert pixels[0, 0, 0] > 220
 
 
+@pytest.mark.parametrize("size", [(2, 3000), (1, 56), (57, 1), (10, 570), (1000, 17)])
+def test_fit_takes_the_thinnest_pictures(size: tuple[int, int]) -> None:
+    seen = pictures.inspect(Image.new("L", size, 90), Input("image", (28, 28, 1), preparation="fit"))
+    assert (seen.pixels == 90).all()
+    assert seen.scale == 28 / max(size)
+
+
 def test_fit_adds_what_the_edge_has_most() -> None:
     sheet = Image.new("RGB", (300, 150), (250, 240, 230))
     sheet.paste((10, 20, 200), (0, 0, 40, 40))
@@ -374,6 +381,27 @@ def test_blank_paper_under_a_lamp_is_black() -> None:
         assert not pictures.prepare(sheet, DIGIT).any()
 
 
+def on_a_table(sheet: Image.Image, kind: str) -> Image.Image:
+    """A sheet on dark wood: nearly upright, seen from the side, or filling nearly all of the picture."""
+    (width, height), wood = sheet.size, (70, 50, 40)
+    if kind == "table":
+        table = Image.new("RGB", (width + 120, height + 90), wood)
+        table.paste(sheet, (70, 50))
+        return table.rotate(4, Image.Resampling.BICUBIC, fillcolor=wood).filter(ImageFilter.GaussianBlur(1))
+    if kind == "narrow":
+        table = Image.new("RGB", (width + width // 40, height + height // 30), wood)
+        table.paste(sheet.rotate(0.4, Image.Resampling.BICUBIC, fillcolor=wood), (width // 60, height // 80))
+        return table
+    rows = []
+    shares = [(0.15, 0.06), (0.87, 0.08), (0.97, 0.97), (0.03, 0.95)]  # of the corners, the far edge is the shorter
+    for (across, down), (u, v) in zip(shares, [(0, 0), (width, 0), (width, height), (0, height)], strict=True):
+        x, y = across * width, down * height
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y, u], [0, 0, 0, x, y, 1, -v * x, -v * y, v]]
+    terms = np.array(rows)
+    places = np.linalg.solve(terms[:, :8], terms[:, 8]).tolist()
+    return sheet.transform(sheet.size, Image.Transform.PERSPECTIVE, places, Image.Resampling.BICUBIC, fillcolor=wood)
+
+
 def hard(sheet: Image.Image, kind: str, seed: int) -> Image.Image:
     """The sheet as people have it."""
     width, height = sheet.size
@@ -393,11 +421,8 @@ def hard(sheet: Image.Image, kind: str, seed: int) -> Image.Image:
             x, y = chance.randrange(width), chance.randrange(height)
             draw.ellipse((x, y, x + 2, y + 2), fill=(60, 60, 60))
     sheet = ImageChops.darker(sheet, printed)
-    if kind == "table":
-        table = Image.new("RGB", (width + 120, height + 90), (70, 50, 40))
-        table.paste(sheet, (70, 50))
-        table = table.rotate(4, Image.Resampling.BICUBIC, fillcolor=(70, 50, 40)).filter(ImageFilter.GaussianBlur(1))
-        return strokes.photograph(table, shadow=0.3, noise=4, seed=seed)
+    if kind in ("table", "aside", "narrow"):
+        return strokes.photograph(on_a_table(sheet, kind), shadow=0.3, noise=4, seed=seed)
     if kind == "rim":
         return strokes.photograph(sheet.filter(ImageFilter.GaussianBlur(1)), shadow=0.4, noise=4, seed=seed)
     if kind == "shadow":
@@ -405,14 +430,16 @@ def hard(sheet: Image.Image, kind: str, seed: int) -> Image.Image:
     return strokes.photograph(sheet, shadow=0.2, noise=10 if kind == "noise" else 2, seed=seed)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["plain", "ruled", "squared", "askew", "rim", "table", "dusty", "shadow", "noise", "pencil", "small", "page"],
-)
+KINDS = ["plain", "ruled", "squared", "askew", "rim", "table", "dusty", "shadow", "noise", "pencil", "small", "page"]
+KINDS += ["fine", "aside", "narrow"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_photographs_look_like_the_drawing(kind: str) -> None:
     likeness = []
+    pen = 0.025 if kind == "fine" else 0.1
     for digit in range(10):
-        size, height = ((480, 360), 0.5) if kind not in ("small", "page") else ((1600, 1200), 0.09)
+        size, height = ((480, 360), 0.5) if kind not in ("small", "page", "narrow") else ((1600, 1200), 0.09)
         ink = (30, 40, 110) if kind != "pencil" else (175, 172, 165)
         sheet = strokes.draw(
             digit,
@@ -421,11 +448,31 @@ def test_photographs_look_like_the_drawing(kind: str) -> None:
             centre=(0.17 if kind == "rim" else 0.4, 0.55),
             ink=ink,
             paper=(236, 230, 214),
+            pen=pen,
             seed=5,
         )
-        clean = pictures.prepare(strokes.draw(digit, size=size, height=height, seed=5), DIGIT)
+        clean = pictures.prepare(strokes.draw(digit, size=size, height=height, pen=pen, seed=5), DIGIT)
         likeness.append(alike(pictures.prepare(hard(sheet, kind, digit), DIGIT), clean))
     assert sorted(likeness)[1] > 0.85, likeness
+
+
+@pytest.mark.parametrize("turn", [0, 5])
+def test_a_box_darker_than_the_digit_is_no_digit(turn: int) -> None:
+    likeness = []
+    for digit in range(10):
+        sheet = strokes.draw(digit, size=(100, 130), height=0.4, ink=(70, 90, 190), paper=(255, 255, 255))
+        clean = pictures.prepare(sheet, DIGIT)
+        box = Image.new("L", sheet.size, 255)
+        ImageDraw.Draw(box).rectangle((10, 12, 88, 118), outline=20, width=3)
+        box = box.rotate(turn, Image.Resampling.BICUBIC, fillcolor=255)
+        likeness.append(alike(pictures.prepare(ImageChops.darker(sheet, box.convert("RGB")), DIGIT), clean))
+    assert min(likeness) > 0.85, likeness
+
+
+@pytest.mark.parametrize("kind", ["ruled", "squared", "narrow", "aside"])
+def test_blank_paper_of_any_kind_is_black(kind: str) -> None:
+    for seed in range(5):
+        assert not pictures.prepare(hard(Image.new("RGB", (640, 480), (236, 230, 214)), kind, seed), DIGIT).any()
 
 
 def test_a_broad_pen_is_no_sheet_of_paper() -> None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from service.errors import BadVersion
 from service.manifest import Manifest, digest
 from tests.training.conftest import make_config
-from training import export
+from training import export, strokes
 from training.calibrate import Temperature
 from training.checkpoint import Progress
 from training.datasets import Dataset, Part
@@ -67,7 +67,7 @@ def version(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A published version."""
-    folder = export.open_folder(tmp_path_factory.mktemp("models"), "tiny")
+    folder = export.open_folder(tmp_path_factory.mktemp("models") / "tiny", "--models")
     return export.publish(folder, network, manifest, report, parts)
 
 
@@ -127,6 +127,23 @@ def test_manifest_lists_every_file_of_the_network(version: Path) -> None:
     files = {path.relative_to(version).as_posix(): digest(path) for path in network}
     assert Manifest.read(version).files == files
     assert len(files) == 6
+
+
+def test_golden_pictures_are_the_surest_of_ones_own_or_drawn_where_those_are_not_ours(
+    network: keras.Model, tiny: Dataset
+) -> None:
+    own = export.pick_golden(tiny, network)
+    assert len(own) == 10
+    known = {picture.tobytes() for picture in tiny.validation.pictures}
+    assert {picture.tobytes() for picture in own} <= known
+    drawn = export.pick_golden(replace(tiny, shareable=False), network)
+    np.testing.assert_array_equal(drawn, strokes.golden((28, 28, 1)))
+
+
+def test_mistakes_are_called_by_their_files(tiny: Dataset, figures: Figures) -> None:
+    named = replace(tiny, test_names=tuple(f"{label}/{place}.png" for place, label in enumerate(tiny.test.labels)))
+    told = export.report(Progress(CURVES), figures, named)["test"]["files"]
+    assert told == {str(place): f"{tiny.test.labels[place]}/{place}.png" for place in figures.test.wrong}
 
 
 def test_golden_answers_are_the_networks(version: Path, network: keras.Model) -> None:
@@ -191,7 +208,7 @@ def test_network_that_answers_otherwise_is_not_published(
     wrong = replace(manifest.golden[0], probabilities=(1.0, *manifest.golden[0].probabilities[1:]))
     with pytest.raises(
         TrainingError,
-        match=r"golden pictures: .* within 1e-05 of Keras', found .* in openvino",
+        match=r"golden pictures: .* within 1e-05 of Keras', .*found .* in openvino",
     ):
         export.publish(tmp_path, network, replace(manifest, golden=(wrong,)), {}, parts)
     assert list(tmp_path.iterdir()) == []
@@ -229,7 +246,7 @@ def test_two_at_once_get_a_number_each(manifest: Manifest, tmp_path: Path) -> No
 def test_folder_that_can_not_be_written_is_told_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file")
     with pytest.raises(TrainingError, match=r"models/tiny can not be written .*--models"):
-        export.open_folder(tmp_path / "models", "tiny")
+        export.open_folder(tmp_path / "models" / "tiny", "--models")
 
 
 def test_report_has_curves_and_all_that_was_measured(report: dict[str, Any]) -> None:

@@ -46,6 +46,24 @@ def test_divided_set_keeps_its_parts(tmp_path: Path, names: tuple[str, ...]) -> 
     assert [label for _, label in found.files["test"]] == [0, 1]
 
 
+def test_what_lies_beside_the_parts_is_named(root: Path) -> None:
+    draw(root.parent / "set" / "test" / "go" / "1.png")
+    root.rename(root.parent / "set" / "train")
+    (root.parent / "set" / "docs").mkdir()
+    with pytest.raises(TrainingError, match=r"divided into train, test: .*alone; found docs beside them; move that"):
+        folders.find(root.parent / "set")
+
+
+def test_folders_in_a_class_belong_to_it(root: Path) -> None:
+    draw(root / "go" / "2026" / "may" / "1.png", 90)
+    draw(root / "go" / ".cache" / "1.png", 91)
+    (root / "stop" / "away.png").symlink_to("nowhere.png")
+    parts, names, left_out = folders.read(folders.find(root), "fit")
+    assert names["train"] == ["go/1.png", "go/2.png", "go/2026/may/1.png", "stop/1.png", "stop/2.png"]
+    assert len(parts["train"]) == 5
+    assert [each.picture for each in left_out] == ["stop/away.png"]
+
+
 def test_class_that_only_the_test_part_has_is_named(root: Path) -> None:
     root.rename(root.with_name("train"))
     draw(root.with_name("test") / "turn" / "1.png")
@@ -58,6 +76,7 @@ def test_what_systems_leave_behind_is_no_class(root: Path) -> None:
     draw(root / "__MACOSX" / "1.png")
     draw(root / ".thumbnails" / "1.png")
     (root / "LICENSE").write_text("free")
+    (root / "go" / "Thumbs.db").write_bytes(b"x")
     (root / "go" / ".DS_Store").write_bytes(b"x")
     found = folders.find(root)
     assert found.classes == ("go", "stop")

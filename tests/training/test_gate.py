@@ -42,8 +42,8 @@ def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What computes in each folder, by its name; how quick they are; and that nothing is really loaded."""
     known: dict[str, Any] = {"new": Engine(), "1": Engine(), "paces": [QUICK, QUICK]}
 
-    def load(engine: str, folder: Path, *_: object) -> Engine:
-        found = known.get(f"{folder.name}/{engine}", known[folder.name])
+    def load(engine: str, folder: Path, _: object, threads: int, precision: str) -> Engine:
+        found = known.get(f"{folder.name}/{precision if precision != 'f32' else engine}", known[folder.name])
         if isinstance(found, Exception):
             raise found
         return found
@@ -115,7 +115,18 @@ def test_exchanged_mistakes_are_noise(versions: dict[str, Any], tmp_path: Path) 
 @pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
 def test_engine_that_answers_otherwise_is_named(versions: dict[str, Any], tmp_path: Path, engine: str) -> None:
     versions[f"new/{engine}"] = Engine(off=0.01)
-    with pytest.raises(TrainingError, match=rf"within 1e-05 of Keras', found .*1.0e-02 apart in {engine}"):
+    with pytest.raises(TrainingError, match=rf"within 1e-05 of Keras', .*found .*1.0e-02 apart in {engine}"):
+        judge(tmp_path)
+
+
+def test_version_that_the_service_would_refuse_is_not_published(versions: dict[str, Any], tmp_path: Path) -> None:
+    class Coarse(Engine):
+        precision = "int8"
+
+    versions["new/auto"] = Coarse(off=0.2)
+    assert judge(tmp_path)["passed"]
+    versions["new/auto"] = Coarse(off=0.3)
+    with pytest.raises(TrainingError, match=r"golden pictures: .*and 0.25 as served, found .*3.0e-01 apart in int8"):
         judge(tmp_path)
 
 

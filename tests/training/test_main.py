@@ -77,6 +77,30 @@ def test_curves_are_written_for_tensorboard_where_asked(tmp_path: Path) -> None:
         assert name in written
 
 
+@pytest.mark.parametrize(("place", "flags"), [("logs", ["--tensorboard", "logs"]), ("runs", [])])
+def test_what_can_not_be_written_is_told_before_the_run(
+    place: str, flags: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / place).write_text("a file")
+    assert command.main(["--name", "digits", *flags]) == 1
+    said = capsys.readouterr().err
+    assert f"error: {place}" in said
+    assert "can not be written" in said
+    assert "Epoch" not in said
+
+
+def test_a_model_of_other_classes_is_not_added_to(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tiny: Dataset, tmp_path: Path
+) -> None:
+    assert command.main(["--name", "digits", "--epochs", "1"]) == 0
+    other = replace(tiny, classes=tuple("abcdefghij"), shareable=True)
+    monkeypatch.setattr(command, "load", lambda *_: other)
+    assert command.main(["--name", "digits", "--epochs", "1"]) == 1
+    assert "expected 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; found a, b, c" in capsys.readouterr().err
+    assert command.main(["--name", "digits", "--epochs", "1", "--force"]) == 0
+    assert Manifest.read(tmp_path / "models/digits/2").labels == other.classes
+
+
 def test_refused_version_is_published_by_force_without_training_again(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service import pictures
 from service.feedback import folder_of
 from service.manifest import Golden, Input, Manifest
 from training import sources
@@ -41,6 +42,11 @@ def test_class_folders(tmp_path: Path) -> None:
     assert (len(data.train), len(data.validation), len(data.test)) == (18, 6, 6)
     assert data.train.pictures.shape[1:] == (28, 28, 1)
     assert str(tmp_path) not in repr(data.source)
+    labels = [data.classes.index(name.split("/")[0]) for name in data.test_names]
+    assert labels == data.test.labels.tolist()
+    kept = pictures.open_picture((tmp_path / "signs" / data.test_names[0]).read_bytes(), max_pixels=2_000)
+    again = pictures.prepare(kept, Input("image", (28, 28, 1), preparation="fit"))
+    np.testing.assert_array_equal(again, data.test.pictures[0])
 
 
 def test_digest_follows_the_pictures_and_not_their_names(tmp_path: Path) -> None:

@@ -40,16 +40,17 @@ def compare(report: Mapping[str, Any], manifest: Manifest, before: Path | None) 
         before: Folder of the version before.
 
     Returns:
-        None where there is none that was measured. Else its `version`, and of its report `validation`, `test` and
-        `calibration` as far as they are there; `same_pictures`: whether both were measured on the same ones. If so, its
-        `stress`, which test pictures are `newly_right` and `newly_wrong`, and how many are `still_wrong`.
+        None where there is none that was measured, or one of other classes. Else its `version`, and of its report
+        `validation`, `test` and `calibration` as far as they are there; `same_pictures`: whether both were measured on
+        the same ones. If so, its `stress`, which test pictures are `newly_right` and `newly_wrong`, and how many are
+        `still_wrong`.
     """
     earlier = read_report(before) if before else {}
     try:
         told = Manifest.read(before) if before and "test" in earlier else None
     except BadManifest:
         told = None
-    if told is None:
+    if told is None or told.labels != manifest.labels:
         return None
     kept: dict[str, Any] = {"version": told.version, "same_pictures": name_pictures(told) == name_pictures(manifest)}
     for part in ("validation", "test"):

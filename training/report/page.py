@@ -14,7 +14,7 @@ from service.manifest import Manifest
 from training.datasets import Part, Pixels
 from training.evaluate import interval
 from training.report.card import tell_limits, tell_purpose
-from training.report.charts import Chart, Line, draw_lines, draw_reliability
+from training.report.charts import Chart, Line, draw_lines, draw_reliability, find_ticks
 from training.report.comparison import read_report
 from training.report.stress import PICTURES, STRESSES
 
@@ -135,9 +135,10 @@ def draw_curves(curves: list[dict[str, float]], best_epoch: int) -> list[Chart]:
         for name, style, kind in drawn
     ]
     mark = (float(best_epoch), f"kept: epoch {best_epoch}")
+    epochs = [tick for tick in find_ticks(1, max(2, len(curves))) if tick == int(tick)]
     return [
-        draw_lines("Loss by epoch", loss, x_label="epoch", log=True, mark=mark),
-        draw_lines("Mistakes by epoch", wrong, x_label="epoch", log=True, percent=True, mark=mark),
+        draw_lines("Loss by epoch", loss, x_label="epoch", x_ticks=epochs, log=True, mark=mark),
+        draw_lines("Mistakes by epoch", wrong, x_label="epoch", x_ticks=epochs, log=True, percent=True, mark=mark),
     ]
 
 

@@ -54,6 +54,11 @@ def test_version_with_an_older_report_is_compared_as_far_as_it_goes(
     assert "newly_right" not in found
 
 
+def test_version_of_other_classes_is_not_compared(manifest: Manifest, report: dict[str, Any], tmp_path: Path) -> None:
+    before = write_version(tmp_path, manifest, report, 1)
+    assert compare(report, replace(manifest, labels=("go", "stop")), before) is None
+
+
 def test_nothing_to_compare_with(manifest: Manifest, report: dict[str, Any], tmp_path: Path) -> None:
     assert compare(report, manifest, None) is None
     folder = write_version(tmp_path, manifest, report, 1)
