@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from service.manifest import Manifest
 
-
 TOLERANCE = {"f32": 1e-3, "bf16": 0.1, "int8": 0.25}
-"""How far an answer to a golden input may be from the recorded one in each arithmetic, on whatever processor this is."""
+"""How far an answer to a golden input may be from the recorded one, by arithmetic, on whatever processor this is."""
 
 
 class Answers(NamedTuple):
