@@ -44,7 +44,7 @@ def take_turns(work: str, sides: Sequence[Side], rounds: int, seconds: int) -> I
                             yield {**row, **figures(port, sent, count, seconds)}
     except (load.BadRun, WrongAnswer) as error:
         print(work, error, file=sys.stderr)
-        yield {"kind": "failure", "work": work, "failure": str(error)}
+        yield {"kind": "failure", "contestant": contestant.name, "work": work, "failure": str(error)}
 
 
 def door(contestant: Contestant, work: str) -> tuple[Setup, str]:

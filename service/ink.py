@@ -9,8 +9,8 @@ FAINT = 0.35  # of what the strongest ink stands out by: what is below that is n
 
 def strokes(contrast: np.ndarray, faint: float = FAINT) -> tuple[np.ndarray, np.ndarray] | None:
     """The ink of the digit, float32 0 to 1, and where it surely is, bool; None on an empty sheet."""
-    mask = without_lines(_mask(contrast), contrast)
-    sharp, calm = edges(contrast), spread(contrast) / 9
+    calm = smooth(contrast)
+    mask, sharp = without_lines(_mask(calm), contrast), edges(calm)
     while mask.any():
         kept = main_mark(mask & (calm > faint * float(np.quantile(calm[mask], 0.95))), sharp)
         if not is_box(kept, mask & ~kept):
@@ -26,9 +26,8 @@ def strokes(contrast: np.ndarray, faint: float = FAINT) -> tuple[np.ndarray, np.
     return ink * near, kept
 
 
-def _mask(contrast: np.ndarray) -> np.ndarray:
+def _mask(calm: np.ndarray) -> np.ndarray:
     """What stands out: bool, of the same size."""
-    calm = spread(contrast) / 9
     noise, ink = _levels(calm)
     return calm > max(3.5 * noise, 0.35 * ink) if ink else np.zeros(calm.shape, bool)
 
@@ -44,11 +43,16 @@ def _levels(contrast: np.ndarray) -> tuple[float, float]:
     return noise, float(np.quantile(clear, 0.95)) if clear.size >= 6 else 0.0
 
 
-def edges(contrast: np.ndarray) -> np.ndarray:
-    """How sharp an edge each pixel lies on: ink has sharp ones, what is left of a shadow has not."""
-    calm = np.pad(spread(contrast) / 9, 1, mode="edge")
-    down, across = calm[2:, 1:-1] - calm[:-2, 1:-1], calm[1:-1, 2:] - calm[1:-1, :-2]
+def edges(calm: np.ndarray) -> np.ndarray:
+    """How sharp an edge each pixel of something smoothed lies on: ink has sharp ones, what is left of a shadow not."""
+    wide = np.pad(calm, 1, mode="edge")
+    down, across = wide[2:, 1:-1] - wide[:-2, 1:-1], wide[1:-1, 2:] - wide[1:-1, :-2]
     return np.asarray(down * down + across * across)
+
+
+def smooth(contrast: np.ndarray) -> np.ndarray:
+    """Mean of each pixel and its eight neighbours, beyond the edge 0."""
+    return spread(contrast) / 9
 
 
 def spread(cells: np.ndarray) -> np.ndarray:

@@ -69,7 +69,7 @@ def find_paper(view: Image.Image, *, plain: bool) -> Paper:
     whole = (0, 0, *view.size)
     small = reduced(view, whole, SEARCH)
     grey = np.asarray(small, np.float32)
-    edges = ink.edges(np.log(np.maximum(grey, 16)))
+    edges = ink.edges(ink.smooth(np.log(np.maximum(grey, 16))))
 
     def merit(paper: Paper) -> float:
         likely = paper.dark == (ratio > 1)
@@ -80,8 +80,9 @@ def find_paper(view: Image.Image, *, plain: bool) -> Paper:
         empty = boxed(found[1]) is not None  # then what was written in the box passed for a shadow
         return _sharpness(contrast, edges, found[1]) * (GUESS if likely else 1) * (EMPTY if empty else 1)
 
-    likely = [paper for paper in (even, *papers) if paper.dark == (ratio > 1) or 1 / DOUBT < ratio < DOUBT]
-    for tried in (likely, [even, *papers]):
+    doubtful = [paper for paper in (even, *papers) if paper.dark != (ratio > 1) and not 1 / DOUBT < ratio < DOUBT]
+    hopeful = [paper for paper in (even, *papers) if not any(paper is each for each in doubtful)]
+    for tried in (hopeful, doubtful):
         merits = [merit(paper) for paper in tried]
         if any(merits):
             return tried[int(np.argmax(merits))]
@@ -168,7 +169,7 @@ def _sharpness(contrast: np.ndarray, edges: np.ndarray, kept: np.ndarray) -> flo
     """How sharp the outline of the digit is; of two that are alike, the longer one counts more."""
     wide = np.pad(kept, 1)
     outline = kept & ~(wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:])
-    steps = np.sqrt(np.minimum(ink.edges(contrast), edges)[outline])
+    steps = np.sqrt(np.minimum(ink.edges(ink.smooth(contrast)), edges)[outline])
     return float(steps.mean() * (len(steps) / max(contrast.shape)) ** 0.25)
 
 

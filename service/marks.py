@@ -82,7 +82,8 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
     weights[0] = 0
     for label in np.flatnonzero(weights > 0.06 * weights.max()):
         mark = labels == label
-        if (weights[label] < (1 - REST) * weights.sum() and _framing(mark)) or is_box(mark, mask & ~mark):
+        others = (weights[labels] > 0) & ~mark
+        if (weights[label] < (1 - REST) * weights.sum() and _framing(mark)) or is_box(mark, others):
             weights[label] = 0
     main = int(weights.argmax())
     rows, columns = np.nonzero(labels == main)

@@ -354,7 +354,7 @@ def looks_prepared(pixels: np.ndarray) -> bool:
 def _fit(flat: Image.Image, shape: tuple[int, int, int]) -> Seen:
     """Scaled to fit, the rest in the colour that its edge has most: each channel's median."""
     height, width, channels = shape
-    times = min(width / flat.width, height / flat.height)
+    times = min(width / flat.width, height / flat.height)  # of the thinnest, ImageOps.contain would leave nothing
     size = max(1, round(flat.width * times)), max(1, round(flat.height * times))
     small = flat.resize(size, Image.Resampling.BICUBIC)
     corner = (width - small.width) // 2, (height - small.height) // 2

@@ -59,10 +59,11 @@ def find(root: Path, *, encoded: bool = False) -> Found:
     divided = {part: folder for part, names in NAMES.items() for folder in inside if folder.name.lower() in names}
     if "train" not in divided or len(divided) != len(inside):
         if len(divided) > 1 and not any(map(list_files, divided.values())):  # folders of classes, and no classes
-            others = ", ".join(folder.name for folder in inside if folder not in divided.values()) or "no train"
+            others = ", ".join(folder.name for folder in inside if folder not in divided.values())
             raise TrainingError(
-                f"{root} is divided into {', '.join(folder.name for folder in divided.values())}: "
-                f"expected train and, if need be, validation and test alone; found {others} beside them; move that away"
+                f"{root} is divided into {', '.join(folder.name for folder in divided.values())}: expected train "
+                "and, if need be, validation and test alone; "
+                + (f"found {others} beside them; move that away" if "train" in divided else "found no train")
             )
         divided = {"train": root}
     listed = {part: list_classes(folder, encoded=encoded) for part, folder in divided.items()}
@@ -120,7 +121,7 @@ def list_files(folder: Path, *, deep: bool = False) -> list[Path]:
     A link to nothing is among them, so that somebody is told.
     """
     try:
-        inside = (folder.rglob if deep else folder.glob)("*")
+        inside = folder.rglob("*") if deep else folder.iterdir()
         paths = [path for path in inside if path.is_file() or (path.is_symlink() and not path.exists())]
     except OSError as error:
         raise TrainingError(f"{folder} can not be read: {error.strerror}") from None
