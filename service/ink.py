@@ -1,5 +1,7 @@
 """From contrast to ink: which pixels the digit is written with, and how strongly."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from service.marks import is_box, main_mark, without_lines
@@ -7,12 +9,23 @@ from service.marks import is_box, main_mark, without_lines
 FAINT = 0.35  # of what the strongest ink stands out by: what is below that is none
 
 
-def strokes(contrast: np.ndarray, faint: float = FAINT) -> tuple[np.ndarray, np.ndarray] | None:
-    """The ink of the digit, float32 0 to 1, and where it surely is, bool; None on an empty sheet."""
+class Strokes(NamedTuple):
+    """What is written."""
+
+    ink: np.ndarray
+    """float32 (height, width), 0 to 1: the digit's."""
+    kept: np.ndarray
+    """bool, likewise: where the digit surely is."""
+    others: int
+    """Marks that could have been meant as well."""
+
+
+def strokes(contrast: np.ndarray, faint: float = FAINT) -> Strokes | None:
+    """The digit on a sheet; None on an empty one."""
     calm = smooth(contrast)
     mask, sharp = without_lines(_mask(calm), contrast), edges(calm)
     while mask.any():
-        kept = main_mark(mask & (calm > faint * float(np.quantile(calm[mask], 0.95))), sharp)
+        kept, others = main_mark(mask & (calm > faint * float(np.quantile(calm[mask], 0.95))), sharp)
         if not is_box(kept, mask & ~kept):
             break
         mask &= spread(kept.astype(np.float32)) == 0  # what it lies around is fainter
@@ -23,7 +36,7 @@ def strokes(contrast: np.ndarray, faint: float = FAINT) -> tuple[np.ndarray, np.
     low = min(2.5 * noise, 0.3 * peak)
     ink = ((contrast - low) / (0.85 * peak - low)).clip(0, 1)
     near = spread(spread(kept.astype(np.float32))) > 0
-    return ink * near, kept
+    return Strokes(ink * near, kept, others)
 
 
 def _mask(calm: np.ndarray) -> np.ndarray:

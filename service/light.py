@@ -75,10 +75,10 @@ def find_paper(view: Image.Image, *, plain: bool) -> Paper:
         likely = paper.dark == (ratio > 1)
         contrast = contrast_with(small, paper, whole, view.size)
         found = ink.strokes(contrast)
-        if found is None or not _stands_out(grey, contrast, found[1], paper.dark):
+        if found is None or not _stands_out(grey, contrast, found.kept, paper.dark):
             return 0.0
-        empty = boxed(found[1]) is not None  # then what was written in the box passed for a shadow
-        return _sharpness(contrast, edges, found[1]) * (GUESS if likely else 1) * (EMPTY if empty else 1)
+        empty = boxed(found.kept) is not None  # then what was written in the box passed for a shadow
+        return _sharpness(contrast, edges, found.kept) * (GUESS if likely else 1) * (EMPTY if empty else 1)
 
     doubtful = [paper for paper in (even, *papers) if paper.dark != (ratio > 1) and not 1 / DOUBT < ratio < DOUBT]
     hopeful = [paper for paper in (even, *papers) if not any(paper is each for each in doubtful)]

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw
 from service.outline import four_corners, hull
 
 REST = 0.2  # share of all writing that must be left without what lies around it
+RIVAL = 0.5  # of the main mark's weight and side: what has as much may be a digit as well
 LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
 FINE = 0.012  # of the width: no stroke from edge to edge is so fine
 SIDE = 12  # pixels of a box, at least
@@ -68,7 +69,7 @@ def _run_lengths(mask: np.ndarray) -> np.ndarray:
     return result
 
 
-def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
     """Keep the heaviest connected part of a mask that does not lie around it, and those near it that are no specks.
 
     What reaches an edge that the heaviest does not reach comes from outside: a rim, a line, a shadow.
@@ -76,6 +77,9 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
     Args:
         mask: bool (height, width), with at least one pixel.
         weight: float (height, width), what each pixel counts.
+
+    Returns:
+        What is kept, bool (height, width), and how many of the other parts could have been meant as well.
     """
     labels = components(mask)
     weights = np.bincount(labels.ravel(), weight.ravel() + 1e-9)
@@ -88,15 +92,19 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
     main = int(weights.argmax())
     rows, columns = np.nonzero(labels == main)
     top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
-    reach = 0.3 * max(bottom - top, right - left)
-    keep, reached = {main}, _reached(labels == main)
+    side = max(bottom - top, right - left)
+    reach = 0.3 * side
+    keep, reached, others = {main}, _reached(labels == main), 0
     for label in np.flatnonzero(weights > 0.06 * weights[main]):
         mark = labels == label
         r, c = np.nonzero(mark)
         near = r.max() > top - reach and r.min() < bottom + reach and c.max() > left - reach and c.min() < right + reach
-        if near and _reached(mark) <= reached:
+        inside = _reached(mark) <= reached
+        if near and inside:
             keep.add(int(label))
-    return np.isin(labels, list(keep))
+        elif inside and weights[label] > RIVAL * weights[main]:
+            others += max(r.max() - r.min(), c.max() - c.min()) > RIVAL * side
+    return np.isin(labels, list(keep)), int(others)
 
 
 def _framing(mark: np.ndarray) -> bool:

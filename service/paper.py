@@ -34,6 +34,7 @@ class Placed:
     box: Box | None = None
     scale: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
+    others: int = 0
 
 
 def box_side(height: int, width: int) -> int:
@@ -71,6 +72,8 @@ class Found:
     box: Box
     """Where it was cut out, in pixels of the sheet."""
     inverted: bool
+    others: int
+    """Marks that could have been meant as well."""
 
 
 def _find(sheet: Image.Image, *, plain: bool) -> Found | None:
@@ -79,7 +82,7 @@ def _find(sheet: Image.Image, *, plain: bool) -> Found | None:
     found = _look(sheet, paper, (0, 0, *sheet.size), SHEET)
     if found is None or max(sheet.size) <= SHEET or max(found.ink.size) >= CLOSE:
         return found
-    found = _look_closely(sheet, paper, found)
+    found = replace(_look_closely(sheet, paper, found), others=found.others)
     side = max(found.box[2] - found.box[0], found.box[3] - found.box[1])
     return found if side > SPECK * max(sheet.size) else None
 
@@ -115,12 +118,13 @@ def _look(sheet: Image.Image, paper: Paper, part: Box, side: int, faint: float =
     found = strokes(contrast_with(view, paper, part, sheet.size), faint)
     if found is None:
         return None
-    ink, kept = found
+    kept = found.kept
     rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
     left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    cut = Image.fromarray((ink[top:bottom, left:right] * 255).astype(np.uint8))
+    cut = Image.fromarray((found.ink[top:bottom, left:right] * 255).astype(np.uint8))
     x, y = (part[2] - part[0]) / view.width, (part[3] - part[1]) / view.height
-    return Found(cut, (part[0] + left * x, part[1] + top * y, part[0] + right * x, part[1] + bottom * y), paper.dark)
+    box = part[0] + left * x, part[1] + top * y, part[0] + right * x, part[1] + bottom * y
+    return Found(cut, box, paper.dark, found.others)
 
 
 def _penned(found: Found, side: int) -> Found:
@@ -148,7 +152,7 @@ def _penned(found: Found, side: int) -> Found:
         found.box[0] + right * x,
         found.box[1] + bottom * y,
     )
-    return Found(ink.crop(inner), box, found.inverted)
+    return replace(found, ink=ink.crop(inner), box=box)
 
 
 def _centre(found: Found, shape: tuple[int, int, int]) -> Placed:
@@ -166,4 +170,4 @@ def _centre(found: Found, shape: tuple[int, int, int]) -> Placed:
     pixels = np.zeros(shape, np.uint8)
     pixels[top : top + size[1], left : left + size[0], 0] = level
     per_pixel = scale * found.ink.width / (found.box[2] - found.box[0])
-    return Placed(pixels, found.inverted, found.box, per_pixel, (float(left), float(top)))
+    return Placed(pixels, found.inverted, found.box, per_pixel, (float(left), float(top)), found.others)

@@ -111,6 +111,8 @@ class Seen(NamedTuple):
     """Pixels of the input per pixel of the picture."""
     shift: tuple[float, float] = (0.0, 0.0)
     """Where the box's left upper corner went, in pixels of the input: x, y."""
+    others: int = 0
+    """Marks that were left out, though they could have been meant as well."""
 
 
 def recognise(data: bytes) -> str | None:
@@ -387,4 +389,5 @@ def _centre(flat: Image.Image, size: tuple[int, int], shape: tuple[int, int, int
         box=(left, top, right, bottom),
         scale=placed.scale / times,
         shift=placed.shift,
+        others=placed.others,
     )

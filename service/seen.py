@@ -60,6 +60,11 @@ def doubts(seen: Seen, given: Input, recognized: bool | None) -> Iterator[str]:
 def oddities(seen: Seen) -> Iterator[str]:
     """What is not as in pictures that were cropped and centred."""
     pixels = seen.pixels
+    if seen.others:
+        yield (
+            f"{seen.others} other mark{'s' if seen.others > 1 else ''} of much the same size"
+            f" {'were' if seen.others > 1 else 'was'} left out; send one digit at a time"
+        )
     if pixels.min() == pixels.max():
         yield "it is blank: there is nothing to read"
     elif not seen.prepared and not pictures.looks_prepared(pixels):

@@ -151,3 +151,18 @@ class TestWarnings:
         assert stranger["recognized"] is False
         assert stranger["seen"]["novelty"] == pytest.approx(0.501)
         assert "unlike the pictures that the network was trained on" in stranger["seen"]["warning"]
+
+
+@pytest.mark.parametrize(
+    ("number", "warning"),
+    [
+        ("5", None),
+        ("42", "1 other mark of much the same size was left out; send one digit at a time"),
+        ("2026", "3 other marks of much the same size were left out; send one digit at a time"),
+    ],
+)
+def test_a_number_is_told_from_a_digit(client: TestClient, number: str, warning: str | None) -> None:
+    sheet = Image.new("L", (140 * len(number), 200), 255)
+    for place, digit in enumerate(number):
+        sheet.paste(strokes.draw(int(digit), size=(120, 180)), (10 + 140 * place, 10))
+    assert only(client.post(PATH, content=png(np.asarray(sheet)))).get("warning") == warning
