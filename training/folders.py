@@ -141,7 +141,8 @@ def is_picture(path: Path) -> bool:
 
 def check_classes(classes: Sequence[str], root: Path) -> None:
     if len(classes) < 2:
-        found = f"only {classes[0]}" if classes else "none"
+        loose = ", ".join(path.name for path in list_files(root)[:5])
+        found = f"only {classes[0]}" if classes else f"no folders, only {loose}" if loose else "none"
         raise TrainingError(f"{root} holds too few classes: {FORM}, two at least; found {found}")
     if len(classes) > MAX_CLASSES:
         raise TrainingError(f"{root} holds too many classes: expected at most {MAX_CLASSES}, found {len(classes):,}")
@@ -195,11 +196,14 @@ def read_picture(path: Path, target: Input, mode: pictures.Mode) -> Pixels | str
     """The prepared picture, or why there is none."""
     try:
         size = path.stat().st_size
+        if not size:
+            return "empty: expected a picture file"
         if size > MAX_BYTES:
             return f"too large: expected at most {MAX_BYTES:,} bytes, found {size:,}"
         image = pictures.open_picture(path.read_bytes(), max_pixels=MAX_PIXELS)
         return pictures.prepare(image, target, mode=mode)
     except ServiceError as error:
+        error.fix = ""  # written for those who send pictures to the service
         return str(error)
     except OSError as error:
         return f"can not be read: {error.strerror}"

@@ -94,6 +94,13 @@ def test_empty_folder_is_named(tmp_path: Path) -> None:
         folders.find(tmp_path)
 
 
+def test_data_in_another_form_is_named(tmp_path: Path) -> None:
+    for name in ("train.npz", "labels.csv"):
+        (tmp_path / name).write_bytes(b"else")
+    with pytest.raises(TrainingError, match=r"too few classes: .*found no folders, only labels\.csv, train\.npz"):
+        folders.find(tmp_path)
+
+
 def test_empty_class_is_named(root: Path) -> None:
     (root / "turn").mkdir()
     with pytest.raises(TrainingError, match=r"class turn in .*signs is empty: expected .*found nothing in it"):
