@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from service import ink
-from service.marks import boxed
+from service.marks import boxed, extent
 
 NEAR = 6  # grey values within which paper counts as of one grey
 CELLS = 96  # on the longer side, of which the light is made
@@ -152,12 +152,11 @@ def _stands_out(grey: np.ndarray, contrast: np.ndarray, kept: np.ndarray, dark: 
     """Whether ink is darker, or lighter, than what lies around all of it. The inside of a thin 0 is not: where that was
     taken for ink, the paper was the 0 itself.
     """
-    rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    top, bottom, left, right = extent(kept)
     reach = round(FRAME * max(kept.shape))
     frame = np.zeros_like(kept)
-    frame[max(0, box[0].start - reach) : box[0].stop + reach, max(0, box[1].start - reach) : box[1].stop + reach] = True
-    frame[box] = False
+    frame[max(0, top - reach) : bottom + 1 + reach, max(0, left - reach) : right + 1 + reach] = True
+    frame[top : bottom + 1, left : right + 1] = False
     if not frame.any():
         return True
     paper, written = float(np.median(grey[frame])), float(np.median(grey[kept]))

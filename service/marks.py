@@ -90,27 +90,32 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
         if (weights[label] < (1 - REST) * weights.sum() and _framing(mark)) or is_box(mark, others):
             weights[label] = 0
     main = int(weights.argmax())
-    rows, columns = np.nonzero(labels == main)
-    top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
+    top, bottom, left, right = extent(labels == main)
     side = max(bottom - top, right - left)
     reach = 0.3 * side
     keep, reached, others = {main}, _reached(labels == main), 0
     for label in np.flatnonzero(weights > 0.06 * weights[main]):
         mark = labels == label
-        r, c = np.nonzero(mark)
-        near = r.max() > top - reach and r.min() < bottom + reach and c.max() > left - reach and c.min() < right + reach
+        first, last, start, end = extent(mark)
+        near = last > top - reach and first < bottom + reach and end > left - reach and start < right + reach
         inside = _reached(mark) <= reached
         if near and inside:
             keep.add(int(label))
         elif inside and weights[label] > RIVAL * weights[main]:
-            others += max(r.max() - r.min(), c.max() - c.min()) > RIVAL * side
-    return np.isin(labels, list(keep)), int(others)
+            others += max(last - first, end - start) > RIVAL * side
+    return np.isin(labels, list(keep)), others
+
+
+def extent(mark: np.ndarray) -> tuple[int, int, int, int]:
+    """Its first and last row, first and last column."""
+    rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
+    return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
 
 
 def _framing(mark: np.ndarray) -> bool:
     """Whether a mark is no writing but lies around it: the box of a form, the rim of a table."""
     rows, columns = np.nonzero(mark)
-    left, right, top, bottom = columns.min(), columns.max(), rows.min(), rows.max()
+    top, bottom, left, right = extent(mark)
     side = max(right - left, bottom - top)
     band = 1 + 0.07 * side
     inside = (columns > left + band) & (columns < right - band) & (rows > top + band) & (rows < bottom - band)
@@ -120,9 +125,9 @@ def _framing(mark: np.ndarray) -> bool:
 
 def boxed(mark: np.ndarray) -> np.ndarray | None:
     """What lies inside a mark that is four lines, however askew: bool (height, width); None if it is something else."""
-    rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
-    height, width = rows[-1] - rows[0], columns[-1] - columns[0]
-    middle = mark[rows[0] + height // 4 : rows[-1] - height // 4, columns[0] + width // 4 : columns[-1] - width // 4]
+    top, bottom, left, right = extent(mark)
+    height, width = bottom - top, right - left
+    middle = mark[top + height // 4 : bottom - height // 4, left + width // 4 : right - width // 4]
     if min(height, width) < SIDE or middle.sum() > HOLLOW * mark.sum():
         return None
     corners, share = four_corners(hull(mark))

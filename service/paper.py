@@ -15,6 +15,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from service.ink import FAINT, strokes
 from service.light import Box, Paper, contrast_with, find_paper, reduced
+from service.marks import extent
 from service.sheet import find_sheet
 
 SHEET = 384  # pixels on the longer side while searching
@@ -118,12 +119,10 @@ def _look(sheet: Image.Image, paper: Paper, part: Box, side: int, faint: float =
     found = strokes(contrast_with(view, paper, part, sheet.size), faint)
     if found is None:
         return None
-    kept = found.kept
-    rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
-    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    cut = Image.fromarray((found.ink[top:bottom, left:right] * 255).astype(np.uint8))
+    top, bottom, left, right = extent(found.kept)
+    cut = Image.fromarray((found.ink[top : bottom + 1, left : right + 1] * 255).astype(np.uint8))
     x, y = (part[2] - part[0]) / view.width, (part[3] - part[1]) / view.height
-    box = part[0] + left * x, part[1] + top * y, part[0] + right * x, part[1] + bottom * y
+    box = part[0] + left * x, part[1] + top * y, part[0] + (right + 1) * x, part[1] + (bottom + 1) * y
     return Found(cut, box, paper.dark, found.others)
 
 
