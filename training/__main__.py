@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         with contextlib.redirect_stdout(sys.stderr):
             version = run(config)
     except KeyboardInterrupt:
-        say(f"\nStopped. {'Finished epochs are kept' if config.state.exists() else 'No epoch was finished yet'}.")
+        say(f"\nStopped. {'Finished epochs are kept' if config.begun else 'No epoch was finished yet'}.")
         flags = [flag for flag in argv if flag != "--resume"]
         say(f"Go on with: python -m training {shlex.join([*flags, '--resume'])}")
         return 130
@@ -212,7 +212,7 @@ def tell_data(data: Dataset) -> None:
 
 def tell_state(config: Config) -> None:
     """Say what becomes of an earlier run, or of the wish to go on with one."""
-    if config.resume and not config.state.exists():
+    if config.resume and not config.begun:
         say(f"Nothing to go on from at {config.state}: starting from the beginning.")
     elif config.state.exists():
         say(f"Going on from {config.state}." if config.resume else f"Starting anew, over {config.state} (no --resume).")

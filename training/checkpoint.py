@@ -4,7 +4,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,24 +92,42 @@ def recall_weights(path: Path, config: Config) -> Arrays | None:
 
 
 def fits(config: Config) -> bool:
-    """Whether there is a saved state, and it is one of this very run."""
-    return config.state.exists() and str(read(config.state).get("run")) == describe(config)
+    """Whether there is a saved state, sound, and of this very run."""
+    try:
+        return peek(replace(config, resume=True)) is not None
+    except TrainingError:
+        return False
 
 
-def restore(config: Config, network: keras.Model) -> Progress:
-    """Put the saved state into a freshly compiled network.
+def peek(config: Config) -> Progress | None:
+    """How far the run has come that is to be gone on with; None where it is not, or there is none.
 
     Raises:
         TrainingError: The state can not be read, or is that of a run with other knobs.
     """
+    if not (config.resume and config.state.exists()):
+        return None
     state = read(config.state)
-    run = str(state.pop("run", "{}"))
+    check(state, config)
+    return Progress(json.loads(str(state["curves"])))
+
+
+def check(state: Mapping[str, Any], config: Config) -> None:
+    """Whether a state is one of this very run."""
+    run = str(state.get("run", "{}"))
     if run != describe(config):
         expected, found = find_differences(describe(config), run)
         raise TrainingError(
             f"{config.state} is the state of another run: expected {expected}, found {found}; "
             "give the flags and the pictures of that run, or start again without --resume"
         )
+
+
+def restore(config: Config, network: keras.Model) -> Progress:
+    """Put the saved state into a freshly compiled network. Errors as in `peek`."""
+    state = read(config.state)
+    check(state, config)
+    del state["run"]
     for index, variable in enumerate(get_variables(network)):
         variable.assign(state.pop(f"variable_{index}"))
     return Progress(json.loads(str(state.pop("curves"))), [state[f"best_{index}"] for index in range(len(state))])

@@ -52,12 +52,20 @@ class Recipe:
     """Share of pictures with a thicker, thinner, softer or harder stroke: other pens, cameras and screens."""
     wild: float = 0.15
     """Share of pictures whose turns, slants and stretches may be twice as large: hands that MNIST hardly has."""
+    blank: int = 16
+    """Of so many batches one has an empty picture, wanted of every class alike: an empty pad is no 8. 0 is never."""
+    blend: float = 0.0
+    """Share of pictures that another one shines through, in a taught run: teachers answer what has no label, too. On
+    digits they know by heart what to answer; between them they show how they tell one from another."""
     rounds: int = 1
     """Times that an epoch goes over the training part, each time otherwise distorted."""
     patience: int = 8
     """Epochs without a lower validation loss before we stop; less would cut the cosine short."""
     taught: bool = False
     """Learn from the answers of larger networks, trained first, instead of from the labels."""
+    repeats: int = 1
+    """Epochs that see the very same distorted pictures. What larger networks answer to them is asked for once: a
+    third of the time of a taught run, and of no use without."""
     novelty: bool = True
     """Train a network beside it that tells what is unlike the training set: three minutes, or six on a slow machine."""
 
@@ -70,13 +78,40 @@ class Recipe:
 RECIPES = {
     "quick": Recipe(epochs=4, bend=0.0, pen=0.0, wild=0.0, novelty=False),
     "standard": Recipe(),
-    "record": Recipe(epochs=45, taught=True, dropout=(0.05, 0.2), bend=1.0),
+    "record": Recipe(
+        epochs=46,
+        patience=46,
+        taught=True,
+        repeats=2,
+        blend=0.3,
+        dropout=(0.05, 0.2),
+        rotation=12.0,
+        scale=0.12,
+        bend=1.4,
+    ),
 }
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A larger network, trained first."""
+
+    layout: str
+    """One of `teacher.LAYOUTS`."""
+    seed: int
+    """Its own: the same teachers serve for runs of any seed."""
+    recipe: Recipe
+
+
 TEACHERS = (
-    Recipe(epochs=20, dropout=(0.15, 0.4)),
-    Recipe(epochs=20, dropout=(0.15, 0.4), rotation=12.0, shear=12.0, scale=0.12, bend=1.6),
+    Teacher("deep", 1, Recipe(epochs=20, patience=20, blank=0, dropout=(0.15, 0.4))),
+    Teacher(
+        "mixed",
+        3,
+        Recipe(epochs=20, patience=20, blank=0, dropout=(0.15, 0.4), rotation=14.0, shift=2.5, bend=1.2),
+    ),
 )
-"""How the larger networks are trained: two that differ in what they saw, since together they err less than either."""
+"""Two that differ in what they are and in what they saw, since together they err less than either."""
 SOFTENING = 2.0
 """Temperature of the teachers' answers: divides logarithms, so that the small probabilities say something too."""
 
@@ -147,6 +182,18 @@ class Config:
     def state(self) -> Path:
         """State of this run. Runs that differ in recipe or seed do not share a file, so they may run side by side."""
         return self.runs / self.name / f"{self.recipe_name}-{self.seed}.npz"
+
+    @property
+    def begun(self) -> bool:
+        """Whether an epoch is kept: of this run, or of a teacher."""
+        taught = self.recipe.taught and any(self.tutor(teacher).state.exists() for teacher in TEACHERS)
+        return taught or self.state.exists()
+
+    def tutor(self, teacher: Teacher) -> "Config":
+        """The run of a teacher of this one: never longer, and in the same arithmetic."""
+        epochs = min(teacher.recipe.epochs, self.recipe.epochs)
+        recipe = replace(teacher.recipe, arithmetic=self.recipe.arithmetic, epochs=epochs)
+        return replace(self, recipe=recipe, recipe_name=f"teacher-{teacher.layout}", seed=teacher.seed)
 
     @property
     def gain(self) -> Path:

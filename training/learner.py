@@ -5,6 +5,8 @@ times cheaper there) and the layers compute in bfloat16: both halve the time and
 linear when the learning is over, and goes into the weights before it: what is left is exactly the documented network.
 """
 
+import math
+
 import keras
 import numpy as np
 
@@ -55,6 +57,10 @@ EPSILON = 1e-3
 """Added to variances, so that a dead channel does not blow up."""
 
 
+SETTLING = 3_000
+"""Training pictures that means and variances are measured on: to within a percent."""
+
+
 def settle(learner: keras.Model, pictures: Pixels) -> None:
     """Measure anew what the normalisations take for mean and variance.
 
@@ -63,12 +69,14 @@ def settle(learner: keras.Model, pictures: Pixels) -> None:
 
     Args:
         learner: Any model with normalisations; they are settled in order.
-        pictures: uint8 (n, …), training pictures as they are.
+        pictures: uint8 (n, …), training pictures as they are. Of more than `SETTLING`, some are taken from all over:
+            those of a folder lie class after class.
     """
+    chosen = pictures[:: math.ceil(len(pictures) / SETTLING)]
     for layer in learner.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             before = keras.Model(learner.inputs, layer.input)
-            values = before.predict(pictures, batch_size=500, verbose=0).astype(np.float32)
+            values = before.predict(chosen, batch_size=500, verbose=0).astype(np.float32)
             axes = tuple(range(values.ndim - 1))
             layer.moving_mean.assign(values.mean(axis=axes))
             layer.moving_variance.assign(values.var(axis=axes))

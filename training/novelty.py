@@ -78,12 +78,15 @@ def learn_novelty(training: Part, validation: Part, policy: str, seed: int) -> k
     classes = 1 + int(training.labels.max())
     learner = build(training.pictures.shape[1:], classes, policy)
     compile_learner(learner)
-    outliers = make_outliers(training.pictures, OUTLIERS, random)
+    # Outliers are made, and hands drawn, in light ink: of white paper, of the negative.
+    paper = np.uint8(training.paper)
+    light = Part(paper ^ training.pictures, training.labels)
+    outliers = make_outliers(light.pictures, OUTLIERS, random)
     for number in range(1, ROUNDS + 1):
         print(f"Unlike the training set, round {number}/{ROUNDS}")
-        run_round(learner, training, outliers, random)
+        run_round(learner, light, outliers, paper, random)
         if number == SORTING:
-            outliers = sort_out(learner, outliers)
+            outliers = sort_out(learner, outliers, paper)
 
     return finish(learner.get_weights(), training)
 
@@ -110,9 +113,9 @@ def provide_novelty(config: Config, training: Part, validation: Part) -> keras.M
     return network
 
 
-def sort_out(learner: keras.Model, outliers: Pixels) -> Pixels:
+def sort_out(learner: keras.Model, outliers: Pixels, paper: np.uint8) -> Pixels:
     """The outliers without those that came out like the real thing."""
-    told = learner.predict(outliers, batch_size=PORTION, verbose=0)[:, -1] > DOUBT
+    told = learner.predict(paper ^ outliers, batch_size=PORTION, verbose=0)[:, -1] > DOUBT
     return outliers[told] if told.mean() > 0.5 else outliers  # who tells so few has not learnt enough to sort
 
 
@@ -156,19 +159,23 @@ def compile_learner(learner: keras.Model) -> None:
     )
 
 
-def run_round(learner: keras.Model, training: Part, outliers: Pixels, random: np.random.Generator) -> None:
+def run_round(
+    learner: keras.Model, training: Part, outliers: Pixels, paper: np.uint8, random: np.random.Generator
+) -> None:
     # Into a log goes one line per round instead of a moving bar.
     bar = keras.utils.Progbar(STEPS, verbose=1 if sys.stdout.isatty() else 2)
     for step in range(1, STEPS + 1):
         pictures, labels = draw_batch(training, outliers, learner.output_shape[-1] - 1, random)
-        bar.update(step, [("loss", float(learner.train_on_batch(pictures, labels)))])
+        bar.update(step, [("loss", float(learner.train_on_batch(paper ^ pictures, labels)))])
 
 
-def draw_batch(training: Part, outliers: Pixels, label: int, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+def draw_batch(
+    training: Part, outliers: Pixels, label: int, random: np.random.Generator
+) -> tuple[Pixels, NDArray[np.int64]]:
     """As many real pictures as outliers; those have the label after the last class."""
     real, made = random.integers(len(training), size=BATCH // 2), random.integers(len(outliers), size=BATCH // 2)
     pictures = np.concatenate([training.pictures[real], outliers[made]])
-    labels = np.concatenate([training.labels[real], np.full(len(made), label, np.uint8)])
+    labels = np.concatenate([training.labels[real], np.full(len(made), label)])
     return (pictures if random.random() < PLAIN else distort(pictures, HANDS, random)), labels
 
 

@@ -13,26 +13,29 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from training import checkpoint
+from training import calibrate, checkpoint
 from training.checkpoint import Progress
-from training.config import SOFTENING, TEACHERS, Config, Recipe
+from training.config import LEAST_STEPS, SOFTENING, TEACHERS, Config, Recipe, suit
 from training.datasets import Part, Pixels
-from training.distortion import distort
+from training.distortion import blend, distort
 from training.events import open_events, write_events
 from training.learner import build_learner, fold, settle
-from training.teacher import build_teacher
+from training.teacher import Panel, build_teacher
 
 Build = Callable[[Recipe, int], keras.Model]
+Answers: TypeAlias = NDArray[np.float32]
+"""What is wanted of pictures: (n, classes), rows add up to 1."""
 Loss = str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-SETTLING = 3_000
-"""Training pictures that means and variances are measured on: to within a percent."""
 
 
 def train(
@@ -56,51 +59,51 @@ def train(
         TrainingError: There is a state to go on from, but it is damaged or of another run.
     """
     tf.config.experimental.enable_op_determinism()
-    teachers = train_teachers(config, training, validation) if config.recipe.taught else []
-    learner, progress = learn(config, build, training, validation, teachers)
+    saved = checkpoint.peek(config)
+    taught = config.recipe.taught and not (saved and saved.finished(config))
+    panel = train_panel(config, training, validation) if taught else None
+    learner, progress = learn(config, build, training, validation, panel)
     return fold(learner), progress
 
 
-def train_teachers(config: Config, training: Part, validation: Part) -> list[keras.Model]:
+def train_panel(config: Config, training: Part, validation: Part) -> Panel:
     """The larger networks. They are the same for every seed, so that finished ones are taken as they are."""
     teachers = []
-    for number, recipe in enumerate(TEACHERS, start=1):
-        recipe = replace(recipe, arithmetic=config.recipe.arithmetic, epochs=min(recipe.epochs, config.recipe.epochs))
-        recipe = replace(recipe, batch=config.recipe.batch, rounds=config.recipe.rounds)
-        own = replace(config, recipe=recipe, recipe_name=f"teacher-{number}", seed=number)
+    for number, teacher in enumerate(TEACHERS, start=1):
+        own = config.tutor(teacher)
+        own = replace(own, recipe=suit(own.recipe, len(training), LEAST_STEPS))
         own = replace(own, resume=checkpoint.fits(own))  # one that learnt from other pictures is trained anew
         print(f"Teacher {number} of {len(TEACHERS)}", file=sys.stderr)
-        teachers.append(learn(own, build_teacher, training, validation)[0])
-    return teachers
+        teachers.append(learn(own, partial(build_teacher, teacher.layout), training, validation)[0])
+    return Panel(teachers)
 
 
 def learn(
-    config: Config, build: Build, training: Part, validation: Part, teachers: Sequence[keras.Model] = ()
+    config: Config, build: Build, training: Part, validation: Part, panel: Panel | None = None
 ) -> tuple[keras.Model, Progress]:
     """All epochs of one network, which then has its best weights."""
     keras.utils.set_random_seed(config.seed)
     classes = 1 + int(training.labels.max())
     network = build(config.recipe, classes)
-    loss = imitation if teachers else "categorical_crossentropy"
-    compile_network(network, config.recipe, loss, steps=count_steps(training, config.recipe))
+    aim = imitation if panel else "categorical_crossentropy"
+    compile_network(network, config.recipe, aim, steps=count_steps(training, config.recipe))
     progress = checkpoint.restore(config, network) if config.resume and config.state.exists() else Progress()
     events = open_events(config.events)
-    held_back = keras.utils.to_categorical(validation.labels, classes)
 
     while not progress.finished(config):
         epoch = len(progress.curves) + 1
         began = time.perf_counter()
         rate = float(network.optimizer.learning_rate)
-        learnt = run_epoch(network, training, config, epoch, teachers)
+        learnt = run_epoch(network, training, config, epoch, panel)
         with averaged(network, training.pictures):
-            held = network.evaluate(validation.pictures, held_back, 500, verbose=0, return_dict=True)
+            loss, accuracy = measure(network, validation)
             point = {
                 "epoch": epoch,
                 "rate": rate,
                 "loss": learnt["loss"],
                 "accuracy": learnt["accuracy"],
-                "validation_loss": held["categorical_crossentropy"],
-                "validation_accuracy": held["accuracy"],
+                "validation_loss": loss,
+                "validation_accuracy": accuracy,
                 "seconds": round(time.perf_counter() - began, 1),
             }
             progress.keep(point, network)
@@ -128,7 +131,7 @@ def compile_network(network: keras.Model, recipe: Recipe, loss: Loss, *, steps: 
     network.compile(
         optimizer=optimizer,
         loss=loss,
-        metrics=["accuracy", "categorical_crossentropy"],
+        metrics=["accuracy"],
         jit_compile=False,  # no faster on processors, and its compiling costs more than a short run
     )
     # Now rather than at the first step, so that a saved state has somewhere to go.
@@ -152,23 +155,27 @@ def count_steps(part: Part, recipe: Recipe) -> int:
     return recipe.rounds * math.ceil(len(part) / recipe.batch)
 
 
-def run_epoch(
-    network: keras.Model, part: Part, config: Config, epoch: int, teachers: Sequence[keras.Model]
-) -> dict[str, float]:
+def run_epoch(network: keras.Model, part: Part, config: Config, epoch: int, panel: Panel | None) -> dict[str, float]:
     """The recipe's passes over the training part. Returns its mean loss and accuracy, dropout and distortion included.
 
     With teachers, they are measured against what those answer.
     """
     classes = network.output_shape[-1]
+    variants = math.ceil(config.recipe.epochs / config.recipe.repeats)
+    variant = 1 + (epoch - 1) % variants
     steps = count_steps(part, config.recipe)
     # Into a log goes one line per epoch instead of a moving bar.
     bar = keras.utils.Progbar(steps, verbose=1 if sys.stdout.isatty() else 2, stateful_metrics=("loss", "accuracy"))
     sums = np.zeros(2)
     seen = 0
     print(f"Epoch {epoch}/{config.recipe.epochs}")
-    for step, (pictures, labels) in enumerate(draw_batches(part, config, epoch), start=1):
-        answers = [teacher.predict_on_batch(pictures) for teacher in teachers]
-        wanted = np.mean(answers, axis=0) if answers else keras.utils.to_categorical(labels, classes)
+    for step, (pictures, labels) in enumerate(draw_batches(part, config, variant), start=1):
+        if panel:
+            wanted = panel.answer((variant, step), pictures, again=epoch + variants <= config.recipe.epochs)
+        else:
+            wanted = keras.utils.to_categorical(labels, classes)
+        if config.recipe.blank and ((epoch - 1) * steps + step) % config.recipe.blank == 0:
+            pictures, wanted = wipe_first(pictures, wanted, part.paper)
         result = network.train_on_batch(pictures, wanted, return_dict=True)
         sums += np.array([result["loss"], result["accuracy"]]) * len(labels)
         seen += len(labels)
@@ -177,16 +184,26 @@ def run_epoch(
     return means
 
 
-def draw_batches(part: Part, config: Config, epoch: int) -> Iterator[tuple[Pixels, Pixels]]:
-    """All pictures once a round, in an order and with distortions that only seed and epoch decide."""
-    random = np.random.default_rng([config.seed, epoch])
+def draw_batches(part: Part, config: Config, variant: int) -> Iterator[tuple[Pixels, Pixels]]:
+    """All pictures once a round, in an order and with distortions that only seed and variant decide."""
+    random = np.random.default_rng([config.seed, variant])
     paper = np.uint8(part.paper)
     for _ in range(config.recipe.rounds):
         order = random.permutation(len(part))
         for start in range(0, len(part), config.recipe.batch):
             chosen = order[start : start + config.recipe.batch]
             # Distorting takes ink for light and what lies outside for black: on white paper, of the negative.
-            yield paper ^ distort(paper ^ part.pictures[chosen], config.recipe, random), part.labels[chosen]
+            pictures = distort(paper ^ part.pictures[chosen], config.recipe, random)
+            if config.recipe.blend:
+                pictures = blend(pictures, config.recipe.blend, random)
+            yield paper ^ pictures, part.labels[chosen]
+
+
+def wipe_first(pictures: Pixels, wanted: Answers, paper: int) -> tuple[Pixels, Answers]:
+    """The same batch with an empty picture in the first one's place, of which no class is likelier than another."""
+    pictures, wanted = pictures.copy(), wanted.copy()
+    pictures[0], wanted[0] = paper, 1 / wanted.shape[1]
+    return pictures, wanted
 
 
 @contextlib.contextmanager
@@ -194,11 +211,22 @@ def averaged(network: keras.Model, pictures: Pixels) -> Iterator[None]:
     """Inside, the network has the running average of its weights, settled on some of the pictures."""
     weights = network.get_weights()
     network.optimizer.finalize_variable_values(network.trainable_variables)
-    settle(network, pictures[:SETTLING])
+    settle(network, pictures)
     try:
         yield
     finally:
         network.set_weights(weights)
+
+
+def measure(network: keras.Model, part: Part) -> tuple[float, float]:
+    """Loss and accuracy on a part that is not learnt, the loss at the temperature that makes it least.
+
+    That temperature is folded in when the learning is over. At any other, of two networks the one that is surer of
+    itself than it should be would seem the worse one, and the early epochs of a taught network the best ones.
+    """
+    answers = network.predict(part.pictures, batch_size=500, verbose=0)
+    calibrated = calibrate.soften(answers, calibrate.fit(answers, part.labels).value)
+    return calibrate.cross_entropy(calibrated, part.labels), float((answers.argmax(axis=1) == part.labels).mean())
 
 
 def tell(point: dict[str, float], progress: Progress) -> None:

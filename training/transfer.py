@@ -22,7 +22,7 @@ from training.config import Config, Recipe, suit
 from training.datasets import Dataset, Part, Pixels
 from training.errors import TrainingError
 from training.learner import EPSILON, build_learner, settle
-from training.train import SETTLING, Build, learn
+from training.train import Build, learn
 
 SHAPES = {
     "conv_1": ((3, 3, 1, 32), (32,)),
@@ -99,7 +99,7 @@ def build_from(start: Start, pictures: Pixels) -> Build:
         kernel, bias = start.layers["conv_2"]
         learner.get_layer("conv_1").set_weights(list(start.layers["conv_1"]))
         learner.get_layer("conv_2").set_weights([kernel])
-        settle(learner, pictures[:SETTLING])
+        settle(learner, pictures)
         # The published form has a bias in place of the normalisation. Normalised, the same features come out, each
         # divided by its deviation on these pictures.
         norm = learner.get_layer("norm_conv_2")
@@ -167,7 +167,9 @@ def take(part: Part, size: int, seed: int) -> Part:
 
 def try_out(config: Config, build: Build, few: Part, data: Dataset) -> tuple[float, float]:
     """Accuracy on validation and test after a short run, of which nothing else remains."""
-    recipe = suit(replace(config.recipe, epochs=EPOCHS), len(few), STEPS)
+    # From the labels: teachers would have to be trained for every draw.
+    labelled = replace(config.recipe, epochs=EPOCHS, taught=False, blend=0.0, repeats=1)
+    recipe = suit(labelled, len(few), STEPS)
     quiet = io.StringIO()
     with (
         tempfile.TemporaryDirectory() as runs,

@@ -1,14 +1,16 @@
 from dataclasses import replace
+from functools import partial
 
 import keras
 import numpy as np
 import pytest
 
 from tests.training.conftest import draw_part
-from training.config import RECIPES
+from training import learner
+from training.config import RECIPES, TEACHERS
 from training.learner import build_learner, fold, settle
 from training.network import PARAMETERS
-from training.teacher import build_teacher
+from training.teacher import LAYOUTS, build_teacher
 
 pytestmark = pytest.mark.tensorflow
 
@@ -20,11 +22,11 @@ PART = draw_part(range(4))
 def learnt() -> keras.Model:
     """A learner that has taken a few steps, so that nothing in it is 0 or 1 by chance."""
     keras.utils.set_random_seed(1)
-    learner = build_learner(EXACT, 10)
-    learner.compile("adam", "sparse_categorical_crossentropy")
+    network = build_learner(EXACT, 10)
+    network.compile("adam", "sparse_categorical_crossentropy")
     for _ in range(3):
-        learner.train_on_batch(PART.pictures, PART.labels)
-    return learner
+        network.train_on_batch(PART.pictures, PART.labels)
+    return network
 
 
 def test_folded_network_is_the_documented_one_and_answers_the_same(learnt: keras.Model) -> None:
@@ -41,10 +43,23 @@ def test_settled_learner_sees_what_it_saw_in_training(learnt: keras.Model) -> No
     np.testing.assert_allclose(learnt(PART.pictures, training=False), in_training, atol=1e-4)
 
 
-@pytest.mark.parametrize("build", [build_learner, build_teacher])
+def test_settled_on_pictures_from_all_over(learnt: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner, "SETTLING", 10)
+    sorted_by_class = PART.pictures[np.argsort(PART.labels, kind="stable")]
+    settle(learnt, sorted_by_class)
+    found = learnt.get_layer("norm_fc_1").moving_mean.numpy()
+    settle(learnt, sorted_by_class[::4])  # one of each class
+    np.testing.assert_array_equal(found, learnt.get_layer("norm_fc_1").moving_mean.numpy())
+
+
+@pytest.mark.parametrize("build", [build_learner, *(partial(build_teacher, layout) for layout in LAYOUTS)])
 def test_learns_in_bfloat16_with_weights_and_answers_in_float32(build: object) -> None:
     network = build(replace(EXACT, arithmetic="bfloat16"), 7)  # type: ignore[operator]
     assert {weight.dtype for weight in network.weights} == {"float32"}
     answers = network(PART.pictures)
     assert (answers.shape, answers.dtype) == ((len(PART), 7), "float32")
     np.testing.assert_allclose(answers.numpy().sum(axis=1), 1, rtol=1e-5)
+
+
+def test_every_layout_teaches() -> None:
+    assert {teacher.layout for teacher in TEACHERS} == set(LAYOUTS)

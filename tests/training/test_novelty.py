@@ -27,6 +27,31 @@ def learn(data: Dataset, patch: pytest.MonkeyPatch) -> keras.Model | None:
     return learn_novelty(data.train, data.test, "float32", seed=1)
 
 
+def test_as_many_classes_as_a_byte_counts(tiny: Dataset) -> None:
+    many = Part(tiny.train.pictures, np.full(len(tiny.train), 255, np.uint8))
+    _, labels = novelty.draw_batch(many, tiny.train.pictures, 256, np.random.default_rng(1))
+    assert set(labels.tolist()) == {255, 256}
+
+
+def test_white_paper_is_learnt_as_its_negative(tiny: Dataset) -> None:
+    class Learner:
+        output_shape = (None, 11)
+
+        def __init__(self) -> None:
+            self.seen: list[np.ndarray] = []
+
+        def train_on_batch(self, pictures: np.ndarray, labels: np.ndarray) -> float:
+            self.seen.append(pictures)
+            return 0.0
+
+    black, white = Learner(), Learner()
+    for paper, learner in ((0, black), (255, white)):
+        random = np.random.default_rng(1)
+        novelty.run_round(learner, tiny.train, tiny.train.pictures, np.uint8(paper), random)
+    assert len(black.seen) == novelty.STEPS
+    assert all((one == 255 - other).all() for one, other in zip(black.seen, white.seen, strict=True))
+
+
 def test_score_lies_between_0_and_1(learnt: keras.Model, tiny: Dataset) -> None:
     scores = np.asarray(learnt.predict(tiny.test.pictures, verbose=0))
     assert (scores.shape, scores.dtype) == ((20, 1), np.float32)

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.training.conftest import make_config
-from training import checkpoint, train
+from training import calibrate, checkpoint, train
 from training.checkpoint import Arrays, Progress
-from training.config import Config
-from training.datasets import Dataset, Part
+from training.config import TEACHERS, Config
+from training.datasets import Dataset, Part, Pixels
 from training.errors import TrainingError
 from training.learner import build_learner, fold
+from training.teacher import Panel
 
 pytestmark = pytest.mark.tensorflow
 
@@ -71,16 +73,57 @@ def test_same_seed_same_weights(whole: tuple[Arrays, Progress], config: Config, 
 
 
 def test_taught_run_keeps_its_teachers_for_the_next_seed(
-    config: Config, tiny: Dataset, capsys: pytest.CaptureFixture[str]
+    config: Config, tiny: Dataset, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(train, "LEAST_STEPS", 1)
     taught = replace(config, recipe=replace(config.recipe, taught=True, epochs=2))
     first, progress = train.train(taught, tiny.train, tiny.test)
     assert len(progress.curves) == 2
-    assert "teacher-1-1.npz" in {path.name for path in taught.state.parent.iterdir()}
+    states = {path.name for path in taught.state.parent.iterdir()}
+    assert states == {taught.state.name} | {f"teacher-{each.layout}-{each.seed}.npz" for each in TEACHERS}
     capsys.readouterr()
     second, _ = train.train(replace(taught, seed=2), tiny.train, tiny.test)
     assert capsys.readouterr().err.count("validation: loss") == 2  # the student's epochs only
     assert any((one != other).any() for one, other in zip(first.get_weights(), second.get_weights(), strict=True))
+
+
+def test_teachers_of_a_run_are_kept_where_it_can_not_go_on(
+    config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_panel(*_: object) -> None:
+        pytest.fail("a teacher is trained")
+
+    monkeypatch.setattr(train, "train_panel", train_panel)
+    other = replace(config, recipe=replace(config.recipe, epochs=1))
+    train.train(other, tiny.train, tiny.test)
+    taught = replace(config, resume=True, recipe=replace(config.recipe, taught=True))
+    with pytest.raises(TrainingError, match="state of another run"):
+        train.train(taught, tiny.train, tiny.test)
+
+
+def test_finished_run_needs_no_teachers(config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "train_panel", lambda *_: Panel([Teacher(3)]))
+    taught = replace(config, recipe=replace(config.recipe, taught=True, epochs=1))
+    first, _ = train.train(taught, tiny.train, tiny.test)
+    monkeypatch.setattr(train, "train_panel", lambda *_: pytest.fail("a teacher is trained"))
+    again, _ = train.train(replace(taught, resume=True), tiny.train, tiny.test)
+    assert_same(again.get_weights(), first.get_weights())
+
+
+def test_damaged_state_of_a_teacher_fits_no_run(config: Config) -> None:
+    config.state.parent.mkdir(parents=True)
+    config.state.write_bytes(b"no archive")
+    assert not checkpoint.fits(config)
+
+
+def test_an_epoch_of_a_teacher_is_an_epoch_that_is_kept(config: Config) -> None:
+    taught = replace(config, recipe=replace(config.recipe, taught=True))
+    state = taught.tutor(TEACHERS[0]).state
+    state.parent.mkdir(parents=True)
+    assert not taught.begun
+    state.touch()
+    assert taught.begun
+    assert not config.begun
 
 
 def test_other_seed_other_weights(whole: tuple[Arrays, Progress], config: Config, tiny: Dataset) -> None:
@@ -185,3 +228,72 @@ def test_every_epoch_has_all_pictures_once_in_an_order_of_its_own(config: Config
     ]
     assert orders[0] != orders[1]
     assert np.bincount(orders[0]).tolist() == np.bincount(orders[1]).tolist() == [6] * 10
+
+
+class Pupil:
+    """Remembers the batches that it was given."""
+
+    output_shape = (None, 10)
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[Pixels, NDArray[np.float32]]] = []
+
+    def train_on_batch(self, pictures: Pixels, wanted: NDArray[np.float32], *, return_dict: bool) -> dict[str, float]:
+        assert return_dict
+        self.batches.append((pictures, wanted))
+        return {"loss": 1.0, "accuracy": 0.5}
+
+
+class Teacher:
+    """Counts how often it is asked, and answers always the same."""
+
+    def __init__(self, answer: int) -> None:
+        self.answer = np.eye(10, dtype=np.float32)[answer]
+        self.asked = 0
+
+    def predict_on_batch(self, pictures: Pixels) -> NDArray[np.float32]:
+        self.asked += 1
+        return np.tile(self.answer, (len(pictures), 1))
+
+
+def test_pictures_that_come_again_are_answered_from_memory(config: Config, tiny: Dataset) -> None:
+    repeated = replace(config, recipe=replace(config.recipe, epochs=4, repeats=2, blank=0))
+    teachers = [Teacher(3), Teacher(8)]
+    panel, pupil = Panel(teachers), Pupil()
+    steps = train.count_steps(tiny.train, config.recipe)
+    for epoch in range(1, 5):
+        train.run_epoch(pupil, tiny.train, repeated, epoch, panel)
+    assert [teacher.asked for teacher in teachers] == [2 * steps] * 2
+    for (pictures, _), (again, wanted) in zip(pupil.batches, pupil.batches[2 * steps :], strict=False):
+        np.testing.assert_array_equal(pictures, again)
+        np.testing.assert_array_equal(wanted, np.tile(np.eye(10)[[3, 8]].mean(axis=0), (len(again), 1)))
+    assert (pupil.batches[0][0] != pupil.batches[steps][0]).any()
+    assert not panel.answers  # nobody will ask again
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_an_empty_picture_is_wanted_of_every_class_alike(config: Config, tiny: Dataset, taught: bool) -> None:
+    part = Part(255 - tiny.train.pictures, tiny.train.labels)
+    blank = replace(config, recipe=replace(config.recipe, epochs=4, repeats=2, blank=6))
+    panel = Panel([Teacher(3)]) if taught else None
+    pupil = Pupil()
+    for epoch in (1, 2, 3, 4):  # of four steps each; what is remembered stays as it was answered
+        train.run_epoch(pupil, part, blank, epoch, panel)
+    empty = [((pictures[0] == 255).all(), (wanted == 0.1).all(axis=1).tolist()) for pictures, wanted in pupil.batches]
+    assert [whole for whole, _ in empty] == ([False] * 5 + [True]) * 2 + [False] * 4
+    for whole, alike in empty:
+        assert alike == [whole] + [False] * (len(alike) - 1)
+
+
+def test_loss_is_that_of_the_temperature_that_is_folded_in(tiny: Dataset) -> None:
+    class Sure:
+        """Right about all but one, and as sure of that."""
+
+        def predict(self, pictures: Pixels, **_: object) -> NDArray[np.float32]:
+            answers = np.eye(10, dtype=np.float32)[tiny.test.labels] * 0.9999 + 0.00001
+            answers[0] = np.roll(answers[0], 1)
+            return answers
+
+    loss, accuracy = train.measure(Sure(), tiny.test)
+    assert accuracy == 1 - 1 / len(tiny.test)
+    assert loss < calibrate.cross_entropy(Sure().predict(tiny.test.pictures), tiny.test.labels) * 0.8

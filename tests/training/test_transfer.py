@@ -11,7 +11,7 @@ from service.errors import BadManifest
 from service.manifest import Manifest
 from tests.training.conftest import SHAPE, draw_part
 from training import train, transfer
-from training.config import Config
+from training.config import RECIPES, Config
 from training.datasets import Dataset
 from training.errors import TrainingError
 from training.learner import fold, settle
@@ -122,6 +122,20 @@ def test_gain_is_measured_as_far_as_the_set_goes_and_kept(
     assert transfer.measure_gain(replace(config, resume=True), tiny, start) == gain
     assert len(asked) == 9
     json.dumps(gain)
+
+
+def test_short_runs_are_untaught(config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def learn(own: Config, *_: object) -> tuple[keras.Model, None]:
+        asked.append(own.recipe)
+        return train.build_learner(own.recipe, 10), None
+
+    monkeypatch.setattr(transfer, "learn", learn)
+    record = replace(config, recipe=RECIPES["record"])
+    transfer.try_out(record, train.build_learner, draw_part(range(2)), tiny)
+    (recipe,) = asked
+    assert (recipe.taught, recipe.blend, recipe.repeats) == (False, 0.0, 1)  # its labels say what the pictures show
 
 
 def test_short_run_leaves_nothing_behind(config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,16 +116,18 @@ def measure_stress(predict: Predict, part: Part) -> dict[str, list[dict[str, flo
 
     Args:
         predict: The network.
-        part: Pictures from which `PICTURES`, evenly spread, are taken.
+        part: Pictures from which `PICTURES`, evenly spread, are taken. Changes take ink for light and what lies outside
+            for black: those on white paper are changed as negatives.
 
     Returns:
         By name of the change, in order of its amounts: `amount` and `accuracy`, 0 to 1.
     """
     chosen = np.unique(np.linspace(0, len(part) - 1, min(PICTURES, len(part))).astype(int))
-    pictures, labels = part.pictures[chosen], part.labels[chosen]
+    paper = np.uint8(part.paper)
+    pictures, labels = paper ^ part.pictures[chosen], part.labels[chosen]
     return {
         name: [
-            {"amount": amount, "accuracy": float((predict(changed).argmax(axis=1) == labels).mean())}
+            {"amount": amount, "accuracy": float((predict(paper ^ changed).argmax(axis=1) == labels).mean())}
             for amount in stress.amounts
             for changed in [pictures if amount == stress.none else stress.change(pictures, amount)]
         ]

@@ -66,6 +66,24 @@ def test_colour_keeps_its_channels() -> None:
         assert not changed[..., 1:].any()
 
 
+@pytest.mark.parametrize("name", STRESSES)
+def test_white_paper_is_changed_as_its_negative(name: str) -> None:
+    light = np.random.default_rng(4).integers(0, 256, (4, 12, 12, 1), np.uint8)
+    light[:, [0, 1, -2, -1]] = light[:, :, [0, 1, -2, -1]] = 0
+
+    def seen(pictures: np.ndarray, ink: int) -> list[bytes]:
+        asked = []
+
+        def predict(given: np.ndarray) -> np.ndarray:
+            asked.append((given ^ np.uint8(255 - ink)).tobytes())
+            return np.ones((len(given), 2))
+
+        measure_stress(predict, Part(pictures, np.zeros(4, np.uint8)))
+        return asked
+
+    assert seen(255 - light, 0) == seen(light, 255)
+
+
 def test_measures_each_amount_on_pictures_from_the_whole_part() -> None:
     asked = []
 
