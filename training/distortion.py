@@ -38,20 +38,6 @@ def distort(pictures: Pixels, recipe: Recipe, random: np.random.Generator) -> Pi
     return results.reshape(pictures.shape)
 
 
-def blend(pictures: Pixels, share: float, random: np.random.Generator) -> Pixels:
-    """Let another picture of the batch shine through that share of them, each by a part of its own.
-
-    Source: mixup, Zhang and others, 2018; with a teacher's answers instead of mixed labels, Beyer and others,
-    "Knowledge distillation: a good teacher is patient and consistent", 2022.
-    """
-    count = int(share * len(pictures))
-    parts = random.random((count, 1, 1, 1), dtype=np.float32)
-    others = pictures[random.permutation(len(pictures))[:count]]
-    results = pictures.copy()
-    results[:count] = np.rint(parts * pictures[:count] + (1 - parts) * others)
-    return results
-
-
 def draw_maps(
     count: int, recipe: Recipe, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

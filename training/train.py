@@ -27,7 +27,7 @@ from training import calibrate, checkpoint
 from training.checkpoint import Progress
 from training.config import LEAST_STEPS, SOFTENING, TEACHERS, Config, Recipe, suit
 from training.datasets import Part, Pixels
-from training.distortion import blend, distort
+from training.distortion import distort
 from training.events import open_events, write_events
 from training.learner import build_learner, fold, settle
 from training.teacher import Panel, build_teacher
@@ -193,10 +193,7 @@ def draw_batches(part: Part, config: Config, variant: int) -> Iterator[tuple[Pix
         for start in range(0, len(part), config.recipe.batch):
             chosen = order[start : start + config.recipe.batch]
             # Distorting takes ink for light and what lies outside for black: on white paper, of the negative.
-            pictures = distort(paper ^ part.pictures[chosen], config.recipe, random)
-            if config.recipe.blend:
-                pictures = blend(pictures, config.recipe.blend, random)
-            yield paper ^ pictures, part.labels[chosen]
+            yield paper ^ distort(paper ^ part.pictures[chosen], config.recipe, random), part.labels[chosen]
 
 
 def wipe_first(pictures: Pixels, wanted: Answers, paper: int) -> tuple[Pixels, Answers]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from training.config import RECIPES
 from training.datasets import Pixels
-from training.distortion import blend, distort
+from training.distortion import distort
 
 STILL = replace(RECIPES["standard"], rotation=0, shear=0, scale=0, shift=0, bend=0, pen=0)
 
@@ -71,18 +71,3 @@ def test_pens_change_strokes_of_their_share_and_keep_black_black_and_white_white
     ink = results.astype(float).sum(axis=(1, 2, 3)) / bars(1).astype(float).sum()
     assert ink.min() < 0.8
     assert ink.max() > 1.3
-
-
-def test_another_picture_shines_through_a_share_of_them() -> None:
-    marks = np.zeros((8, 28, 28, 1), np.uint8)
-    for number in range(8):
-        marks[number, number] = 200  # a row of its own
-    blended = blend(marks, 0.5, np.random.default_rng(3)).astype(int)
-    np.testing.assert_array_equal(blended[4:], marks[4:])
-    for number, picture in enumerate(blended[:4]):
-        rows = np.flatnonzero(picture.any(axis=(1, 2))).tolist()
-        assert number in rows
-        assert len(rows) <= 2
-        assert abs(picture[rows].max(axis=(1, 2)).sum() - 200) <= 1  # as much ink as one picture has
-    assert any((picture > 0).any(axis=(1, 2)).sum() == 2 for picture in blended[:4])
-    np.testing.assert_array_equal(blended, blend(marks, 0.5, np.random.default_rng(3)))
