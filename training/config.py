@@ -60,9 +60,6 @@ class Recipe:
     """Epochs without a lower validation loss before we stop; less would cut the cosine short."""
     taught: bool = False
     """Learn from the answers of larger networks, trained first, instead of from the labels."""
-    repeats: int = 1
-    """Epochs that see the very same distorted pictures. What larger networks answer to them is asked for once: a
-    third of the time of a taught run, and of no use without."""
     novelty: bool = True
     """Train a network beside it that tells what is unlike the training set: three minutes, or six on a slow machine."""
 
@@ -75,30 +72,13 @@ class Recipe:
 RECIPES = {
     "quick": Recipe(epochs=4, bend=0.0, pen=0.0, wild=0.0, novelty=False),
     "standard": Recipe(),
-    "record": Recipe(epochs=46, patience=46, taught=True, repeats=2, dropout=(0.15, 0.4), bend=1.0),
+    "record": Recipe(epochs=45, patience=45, taught=True, dropout=(0.05, 0.2), bend=1.0),
 }
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A larger network, trained first."""
-
-    layout: str
-    """One of `teacher.LAYOUTS`."""
-    seed: int
-    """Its own: the same teachers serve for runs of any seed."""
-    recipe: Recipe
-
-
 TEACHERS = (
-    Teacher("deep", 1, Recipe(epochs=20, patience=20, blank=0, dropout=(0.15, 0.4))),
-    Teacher(
-        "mixed",
-        3,
-        Recipe(epochs=20, patience=20, blank=0, dropout=(0.15, 0.4), rotation=14.0, shift=2.5, bend=1.2),
-    ),
+    Recipe(epochs=20, patience=20, blank=0, dropout=(0.15, 0.4)),
+    Recipe(epochs=20, patience=20, blank=0, dropout=(0.15, 0.4), rotation=12.0, shear=12.0, scale=0.12, bend=1.6),
 )
-"""Two that differ in what they are and in what they saw, since together they err less than either."""
+"""How the larger networks are trained: two that differ in what they saw, since together they err less than either."""
 SOFTENING = 2.0
 """Temperature of the teachers' answers: divides logarithms, so that the small probabilities say something too."""
 
@@ -173,14 +153,20 @@ class Config:
     @property
     def begun(self) -> bool:
         """Whether an epoch is kept: of this run, or of a teacher."""
-        taught = self.recipe.taught and any(self.tutor(teacher).state.exists() for teacher in TEACHERS)
-        return taught or self.state.exists()
+        tutors = self.tutors if self.recipe.taught else []
+        return any(run.state.exists() for run in (self, *tutors))
 
-    def tutor(self, teacher: Teacher) -> "Config":
-        """The run of a teacher of this one: never longer, and in the same arithmetic."""
-        epochs = min(teacher.recipe.epochs, self.recipe.epochs)
-        recipe = replace(teacher.recipe, arithmetic=self.recipe.arithmetic, epochs=epochs)
-        return replace(self, recipe=recipe, recipe_name=f"teacher-{teacher.layout}", seed=teacher.seed)
+    @property
+    def tutors(self) -> list["Config"]:
+        """Runs of the larger networks that teach this one: never longer, in the same arithmetic, with seeds of their
+        own, so that they serve for any.
+        """
+        runs = []
+        for number, recipe in enumerate(TEACHERS, start=1):
+            epochs = min(recipe.epochs, self.recipe.epochs)
+            recipe = replace(recipe, arithmetic=self.recipe.arithmetic, epochs=epochs)
+            runs.append(replace(self, recipe=recipe, recipe_name=f"teacher-{number}", seed=number))
+        return runs
 
     @property
     def gain(self) -> Path:

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from functools import partial
 
 import keras
 import numpy as np
@@ -7,10 +6,10 @@ import pytest
 
 from tests.training.conftest import draw_part
 from training import learner
-from training.config import RECIPES, TEACHERS
+from training.config import RECIPES
 from training.learner import build_learner, fold, settle
 from training.network import PARAMETERS
-from training.teacher import LAYOUTS, build_teacher
+from training.teacher import build_teacher
 
 pytestmark = pytest.mark.tensorflow
 
@@ -52,14 +51,10 @@ def test_settled_on_pictures_from_all_over(learnt: keras.Model, monkeypatch: pyt
     np.testing.assert_array_equal(found, learnt.get_layer("norm_fc_1").moving_mean.numpy())
 
 
-@pytest.mark.parametrize("build", [build_learner, *(partial(build_teacher, layout) for layout in LAYOUTS)])
+@pytest.mark.parametrize("build", [build_learner, build_teacher])
 def test_learns_in_bfloat16_with_weights_and_answers_in_float32(build: object) -> None:
     network = build(replace(EXACT, arithmetic="bfloat16"), 7)  # type: ignore[operator]
     assert {weight.dtype for weight in network.weights} == {"float32"}
     answers = network(PART.pictures)
     assert (answers.shape, answers.dtype) == ((len(PART), 7), "float32")
     np.testing.assert_allclose(answers.numpy().sum(axis=1), 1, rtol=1e-5)
-
-
-def test_every_layout_teaches() -> None:
-    assert {teacher.layout for teacher in TEACHERS} == set(LAYOUTS)

@@ -134,8 +134,7 @@ def test_short_runs_are_untaught(config: Config, tiny: Dataset, monkeypatch: pyt
     monkeypatch.setattr(transfer, "learn", learn)
     record = replace(config, recipe=RECIPES["record"])
     transfer.try_out(record, train.build_learner, draw_part(range(2)), tiny)
-    (recipe,) = asked
-    assert (recipe.taught, recipe.repeats) == (False, 1)
+    assert [recipe.taught for recipe in asked] == [False]
 
 
 def test_short_run_leaves_nothing_behind(config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
