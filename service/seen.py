@@ -63,7 +63,7 @@ def oddities(seen: Seen) -> Iterator[str]:
     if seen.others:
         yield (
             f"{seen.others} other mark{'s' if seen.others > 1 else ''} of much the same size"
-            f" {'were' if seen.others > 1 else 'was'} left out; send one digit at a time"
+            f" {'were' if seen.others > 1 else 'was'} left out; send one at a time"
         )
     if pixels.min() == pixels.max():
         yield "it is blank: there is nothing to read"

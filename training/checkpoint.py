@@ -113,7 +113,7 @@ def peek(config: Config) -> Progress | None:
 
 
 def check(state: Mapping[str, Any], config: Config) -> None:
-    """Whether a state is one of this very run."""
+    """Refuse a state that is not one of this very run."""
     run = str(state.get("run", "{}"))
     if run != describe(config):
         expected, found = find_differences(describe(config), run)

@@ -153,11 +153,11 @@ class Config:
     @property
     def begun(self) -> bool:
         """Whether an epoch is kept: of this run, or of a teacher."""
-        tutors = self.tutors if self.recipe.taught else []
-        return any(run.state.exists() for run in (self, *tutors))
+        teachers = self.teachers if self.recipe.taught else []
+        return any(run.state.exists() for run in (self, *teachers))
 
     @property
-    def tutors(self) -> list["Config"]:
+    def teachers(self) -> list["Config"]:
         """Runs of the larger networks that teach this one: never longer, in the same arithmetic, with seeds of their
         own, so that they serve for any.
         """

@@ -55,8 +55,6 @@ def build_learner(recipe: Recipe, classes: int) -> keras.Model:
 
 EPSILON = 1e-3
 """Added to variances, so that a dead channel does not blow up."""
-
-
 SETTLING = 3_000
 """Training pictures that means and variances are measured on: to within a percent."""
 

@@ -71,10 +71,10 @@ def train(
 def train_teachers(config: Config, training: Part, validation: Part) -> list[keras.Model]:
     """The larger networks. They are the same for every seed, so that finished ones are taken as they are."""
     teachers = []
-    for number, own in enumerate(config.tutors, start=1):
+    for number, own in enumerate(config.teachers, start=1):
         own = replace(own, recipe=suit(own.recipe, len(training), LEAST_STEPS))
         own = replace(own, resume=checkpoint.fits(own))  # one that learnt from other pictures is trained anew
-        print(f"Teacher {number} of {len(config.tutors)}", file=sys.stderr)
+        print(f"Teacher {number} of {len(config.teachers)}", file=sys.stderr)
         teachers.append(learn(own, build_teacher, training, validation)[0])
     return teachers
 

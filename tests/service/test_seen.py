@@ -157,8 +157,8 @@ class TestWarnings:
     ("number", "warning"),
     [
         ("5", None),
-        ("42", "1 other mark of much the same size was left out; send one digit at a time"),
-        ("2026", "3 other marks of much the same size were left out; send one digit at a time"),
+        ("42", "1 other mark of much the same size was left out; send one at a time"),
+        ("2026", "3 other marks of much the same size were left out; send one at a time"),
     ],
 )
 def test_a_number_is_told_from_a_digit(client: TestClient, number: str, warning: str | None) -> None:

@@ -114,7 +114,7 @@ def test_damaged_state_of_a_teacher_fits_no_run(config: Config) -> None:
 
 def test_an_epoch_of_a_teacher_is_an_epoch_that_is_kept(config: Config) -> None:
     taught = replace(config, recipe=replace(config.recipe, taught=True))
-    state = taught.tutors[0].state
+    state = taught.teachers[0].state
     state.parent.mkdir(parents=True)
     assert not taught.begun
     state.touch()
