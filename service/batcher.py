@@ -20,6 +20,7 @@ from service.engines import Answers, Engine
 from service.errors import DeadlineExceeded, Draining, EngineError, QueueFull
 
 if TYPE_CHECKING:
+    from service.board import Board
     from service.metrics import BatchMetrics
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Batcher:
         deadline_s: Seconds after which a waiting picture is given up.
         inline: Compute on the event loop itself. For a network of a fraction of a millisecond, a thread costs more
             than it frees; a larger one must not stop the loop.
+        board: Where workers tell each other when they compute.
         metrics: Where to count.
     """
 
@@ -71,6 +73,7 @@ class Batcher:
         max_queue: int,
         deadline_s: float,
         inline: bool,
+        board: "Board",
         metrics: "BatchMetrics",
     ) -> None:
         # Settings
@@ -80,6 +83,7 @@ class Batcher:
         self.max_queue = max_queue
         self.deadline_s = deadline_s
         self.thread = None if inline else ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self.board = board
         self.metrics = metrics
         # Shared
         self.loop = asyncio.get_running_loop()
@@ -194,7 +198,11 @@ class Batcher:
         """Run the network; on the engine's thread, if it has one."""
         pixels = batch[0].pixels if len(batch) == 1 else np.concatenate([part.pixels for part in batch])
         started = time.perf_counter()
-        answers = self.engine.predict(pixels)
+        spare = self.board.start()
+        try:
+            answers = self.engine.predict(pixels, spare=spare)
+        finally:
+            self.board.stop()
         seconds = time.perf_counter() - started
         shape = answers.probabilities.shape
         if shape != (len(pixels), self.classes) or not np.isfinite(answers.probabilities.sum()):

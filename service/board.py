@@ -1,8 +1,9 @@
-"""What the workers of one server share: a slot for each, how many callers it has, and what it serves."""
+"""What the workers of one server share: a slot for each, its callers, whether it computes, and what it serves."""
 
 import fcntl
 import itertools
 import mmap
+import time
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +13,10 @@ NOBODY = -1
 """In a slot that nobody has taken yet."""
 GONE = 2**62
 """In the slot of a worker that has ended."""
+COMPUTING = 2**62
+"""In the slot of a worker that computes now."""
+REST_NS = 5_000_000
+"""Nanoseconds after its last batch in which a worker counts as busy: callers who were just answered ask again."""
 
 
 class Board:
@@ -21,7 +26,7 @@ class Board:
     """
 
     def __init__(self) -> None:
-        self.callers, self.asked, self.applied, self.digests = (column() for _ in range(4))
+        self.callers, self.computed, self.asked, self.applied, self.digests = (column() for _ in range(5))
         self.take(0)  # as long as nobody else says otherwise, there is one worker
 
     @property
@@ -32,6 +37,7 @@ class Board:
     def take(self, slot: int) -> None:
         """From now on, this process writes into `slot`."""
         self.slot = slot
+        self.computed[slot] = 0  # whoever was here before may have ended in the middle of it
         self.applied[slot] = 0  # from now on, others wait for it
 
     def publish(self, callers: int) -> bool:
@@ -47,6 +53,25 @@ class Board:
             if other + other // 8 < callers:
                 return True
         return False
+
+    def start(self) -> bool:
+        """Tell the others that this worker computes.
+
+        Returns:
+            Whether they rest, so that their cores are free.
+        """
+        self.computed[self.slot] = COMPUTING
+        since = time.monotonic_ns() - REST_NS
+        for slot, end in enumerate(self.computed):
+            if end == NOBODY:
+                break
+            if end > since and slot != self.slot:
+                return False
+        return True
+
+    def stop(self) -> None:
+        """Tell the others that this worker has computed."""
+        self.computed[self.slot] = time.monotonic_ns()
 
     def ask(self) -> int:
         """Ask every worker, this one too, to look at the store.

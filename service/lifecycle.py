@@ -215,7 +215,7 @@ class Lifecycle:
         self.metrics.loads.labels(name, "loaded").inc()
         words = f"{tried.engine.name} {tried.engine.precision}, {tried.seconds * 1000:.2f} ms a picture"
         self.news.append((name, "loaded", version, words))
-        return Serving(tried, self.settings, self.metrics, self.decoders)
+        return Serving(tried, self.settings, self.metrics, self.decoders, self.board)
 
     def refuse(self, name: str, version: int, error: ModelError) -> None:
         """Remember why a version does not serve."""

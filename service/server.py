@@ -19,6 +19,8 @@ from service.settings import Settings
 
 PATIENCE_S = 0.005
 """Seconds that a worker with more callers than another leaves a new one to that other."""
+GLANCE_S = 0.001
+"""Seconds between two looks at whether it still has more; the loop knows no shorter ones."""
 SO_ATTACH_FILTER = 26
 """Linux's name for it; Python has none."""
 HANDSHAKE_S = 0.01
@@ -43,7 +45,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.listener = listener
         self.board = board
-        self.patient = False
+        self.until = 0.0  # when this wait for another worker ends, or the last one did
         self.arriving: set[asyncio.Task[Any]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -55,12 +57,14 @@ class Server(uvicorn.Server):
 
     def accept(self) -> None:
         """Take callers until a worker has fewer, and leave the next to that one, for a moment."""
-        if self.crowded() and not self.patient:
-            self.patient = True
-            self.loop.remove_reader(self.listener)
-            self.loop.call_later(PATIENCE_S, self.resume)
-            return
-        self.patient = False
+        if self.crowded():
+            now = self.loop.time()
+            if now > self.until + PATIENCE_S:
+                self.until = now + PATIENCE_S
+            if now < self.until:
+                self.loop.remove_reader(self.listener)
+                self.loop.call_later(GLANCE_S, self.resume)
+                return
         # All that wait, if need be: a turn of the loop takes as long as a batch, and a crowd may come at once.
         while self.take() and not self.crowded():
             pass

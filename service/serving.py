@@ -14,6 +14,7 @@ from prometheus_client import Counter, Histogram
 
 from service import engines, pictures
 from service.batcher import Batcher
+from service.board import Board
 from service.engines import Answers, Engine
 from service.errors import BadVersion
 from service.manifest import Manifest
@@ -51,9 +52,12 @@ class Serving:
         settings: Size of its queue, and more of that kind.
         metrics: Where it counts.
         decoders: Threads that prepare large pictures.
+        board: Where the workers tell each other when they compute.
     """
 
-    def __init__(self, tried: Tried, settings: Settings, metrics: Metrics, decoders: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, tried: Tried, settings: Settings, metrics: Metrics, decoders: ThreadPoolExecutor, board: Board
+    ) -> None:
         self.manifest = tried.manifest
         self.engine = tried.engine
         self.metrics = VersionMetrics(metrics, tried.manifest, tried.engine.name, tried.engine.precision)
@@ -64,6 +68,7 @@ class Serving:
             max_queue=settings.max_queue,
             deadline_s=settings.deadline_ms / 1000,
             inline=tried.seconds <= INLINE_S,
+            board=board,
             metrics=self.metrics.batch,
         )
         novelty = tried.manifest.novelty
@@ -136,8 +141,9 @@ def load(repository: Repository, name: str, version: int, settings: Settings) ->
         BadVersion: It is not what it says.
     """
     manifest = repository.open(name, version)
+    folder = repository.folder(name, version)
     engine = engines.load(
-        settings.engine, repository.folder(name, version), manifest, settings.threads_each, settings.precision
+        settings.engine, folder, manifest, settings.threads_each, settings.precision, spare=settings.threads_spare
     )
     prove(engine, manifest)
     return Tried(manifest, engine, warm_up(engine, manifest, settings.max_batch))

@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 PREFIX = "CONVOLVE_"
 ELSEWHERE = frozenset({"CONVOLVE_DATA", "CONVOLVE_URL"})
 """Variables with our prefix that other parts of the project read."""
+TOGETHER = 2
+"""Threads that compute for a worker whose neighbours rest: a small network gains little from more."""
 
 
 class Settings(BaseSettings):
@@ -62,7 +64,7 @@ class Settings(BaseSettings):
     precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
     """Arithmetic to compute in; auto is the fastest that costs a version no accuracy on this processor."""
     threads: int = Field(0, ge=0)
-    """Threads that compute in each worker; 0 shares the cores out among the workers."""
+    """Threads that compute in each worker; 0 shares the cores out, and lends them to one while the others rest."""
     max_batch: PositiveInt = 64
     """Pictures that are computed at once, at most."""
     max_queue: PositiveInt = 8192
@@ -130,6 +132,11 @@ class Settings(BaseSettings):
     def threads_each(self) -> int:
         """Computing threads that each worker really gets."""
         return self.threads or max(1, self.cores // self.processes)
+
+    @property
+    def threads_spare(self) -> int:
+        """Computing threads that a worker gets beyond those while all others rest."""
+        return 0 if self.threads else max(0, min(self.cores, TOGETHER) - self.threads_each)
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Self:

@@ -43,9 +43,11 @@ def serve(settings: Settings) -> None:
     with counting_together():
         # uvicorn's manager has no argument for the kind of worker.
         multiprocess.Process = functools.partial(Worker, board)  # type: ignore[misc, assignment]
+        gc.disable()  # what is imported stays: looking for rubbish in it would take a twelfth of the time
         import service.app  # noqa: F401 - once, here: the workers are forked, and share it
 
         gc.freeze()
+        gc.enable()
         manager = Manager(config, sockets=[listener])
         manager.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in manager.processes):

@@ -1,5 +1,6 @@
 """Small real stand-ins: engines whose answers depend on the pixels, and one that waits until it is told to go on."""
 
+import copy
 import json
 import threading
 from dataclasses import replace
@@ -11,6 +12,7 @@ import openvino
 import openvino.opset13 as opset
 from numpy.typing import NDArray
 
+from service.board import Board
 from service.engines import Answers
 from service.manifest import Golden, Input, Manifest, Novelty, digest
 
@@ -30,7 +32,7 @@ class Reader:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+    def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         self.batches.append(len(pixels))
         numbers = pixels[:, 0, 0, 0].astype(int) * 256 + pixels[:, 0, 1, 0]
         answers = np.zeros((len(pixels), 10), np.float32)
@@ -42,7 +44,7 @@ class Reader:
 class Wary(Reader):
     """Tells novelty as well: the picture n scores n / 1000."""
 
-    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+    def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         numbers = pixels[:, 0, 0, 0].astype(int) * 256 + pixels[:, 0, 1, 0]
         return super().predict(pixels)._replace(novelty=(numbers / 1000).astype(np.float32))
 
@@ -55,7 +57,7 @@ class Gated(Reader):
         self.started = threading.Event()
         self.go = threading.Event()
 
-    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+    def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         self.started.set()
         assert self.go.wait(30)
         return super().predict(pixels)
@@ -64,7 +66,7 @@ class Gated(Reader):
 class Failing(Reader):
     """Raises on every batch that holds the picture 666."""
 
-    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+    def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         if (pixels[:, 0, 0, 0].astype(int) * 256 + pixels[:, 0, 1, 0] == 666).any():
             raise RuntimeError("a secret of the network")
         return super().predict(pixels)
@@ -128,8 +130,17 @@ class Store:
         path = self.root / name / "policy.json"
         path.write_text(text if isinstance(text, str) else json.dumps(text))
 
-    def load(self, engine: str, folder: Path, manifest: Manifest, threads: int, precision: str) -> Reader:
+    def load(
+        self, engine: str, folder: Path, manifest: Manifest, threads: int, precision: str, *, spare: int
+    ) -> Reader:
         """In the place of `engines.load`."""
         key = f"{manifest.name}/{manifest.version}"
         self.loads.append(key)
         return self.engines.get(key) or Reader()
+
+
+def on(board: Board, slot: int) -> Board:
+    """The same board, as another worker has it."""
+    another = copy.copy(board)
+    another.take(slot)
+    return another

@@ -41,18 +41,21 @@ class Engine(Protocol):
     precision: str
     """Arithmetic it computes in, such as `f32`."""
 
-    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+    def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         """Probabilities of every class, and how unlike the training set each picture is, if the version can tell.
 
         Args:
             pixels: (n, height, width, channels), 0 to 255, n ≥ 1.
+            spare: Whether the spare threads may compute, too.
 
         Returns:
             The caller's own: not overwritten by the next call.
         """
 
 
-def load(engine: str, folder: Path, manifest: Manifest, threads: int, precision: str = "f32") -> Engine:
+def load(
+    engine: str, folder: Path, manifest: Manifest, threads: int, precision: str = "f32", *, spare: int = 0
+) -> Engine:
     """Load the SavedModel in `folder`.
 
     Engines are imported here and not above, so that only the one in use needs to be installed.
@@ -63,6 +66,7 @@ def load(engine: str, folder: Path, manifest: Manifest, threads: int, precision:
         manifest: What the version says of itself.
         threads: How many may compute.
         precision: `f32`, `bf16`, `int8`, or `auto`; f32 where the version or the processor has not what is asked for.
+        spare: How many more, at times. Only OpenVINO's small networks make use of them.
 
     Raises:
         BadVersion: The files can not be loaded, or hold other signatures than the manifest says.
@@ -73,4 +77,4 @@ def load(engine: str, folder: Path, manifest: Manifest, threads: int, precision:
         return TensorFlowEngine(folder, manifest, threads)
     from service.engines.openvino import OpenVINOEngine
 
-    return OpenVINOEngine(folder, manifest, threads, precision)
+    return OpenVINOEngine(folder, manifest, threads, precision, spare=spare)

@@ -1,10 +1,12 @@
 """OpenVINO: reads the SavedModel folder as it is, needs no TensorFlow, and is the quickest on a processor."""
 
+import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +21,8 @@ from service.manifest import Manifest
 
 SIZES = (16, 4, 1)
 """Batch sizes that a small network is compiled for. A larger one computes a picture no quicker than 16 do."""
+WIDE = (16, 1)
+"""Of these, the ones that are compiled for spare threads, too; each copy takes 5 MB."""
 SMALL = 5_000_000
 """A network of fewer parameters is compiled for each size, others once for any: each copy costs their memory again."""
 
@@ -51,53 +55,73 @@ class OpenVINOEngine:
 
     name = "openvino"
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int, precision: str = "f32") -> None:
-        core = openvino.Core()
-        self.precision = choose(precision, manifest, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-        self.threads = threads
+    def __init__(
+        self, folder: Path, manifest: Manifest, threads: int, precision: str = "f32", *, spare: int = 0
+    ) -> None:
+        self.core = openvino.Core()
+        self.precision = choose(precision, manifest, self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         self.classes = len(manifest.labels)
+        self.scores = manifest.novelty is not None
         self.sizes = SIZES if manifest.parameters < SMALL else ()
         own = manifest.precisions[self.precision].network if self.precision in manifest.precisions else ""
+        # Only what needs no interpreter is done by the compiler, which may stand back.
+        self.compiler = ThreadPoolExecutor(1, "compiler", initializer=stand_back if threads == 1 else None)
         try:
-            network = core.read_model(folder / own)
+            network = self.core.read_model(folder / own)
             check(network, manifest)
-            self.scores = manifest.novelty is not None
             if self.scores:
-                network = novelty.join(network, novelty.read(core, folder, manifest))
-            with ThreadPoolExecutor(1, initializer=stand_back if threads == 1 else None) as compiler:
-                self.fixed = [Fixed.of(self.compile(core, network, size, compiler)) for size in self.sizes]
-                self.any = None if self.sizes else self.compile(core, network, -1, compiler)
+                network = novelty.join(network, novelty.read(self.core, folder, manifest))
+            if self.sizes:
+                drafts = [resize(network, size) for size in self.sizes]
+                self.narrow = self.compiler.submit(self.compile_all, drafts, threads).result()
+                self.wide = self.narrow  # until those for more threads are there: nobody waits for them
+                if spare:
+                    self.compiler.submit(self.widen, drafts, threads + spare)
+            else:
+                self.any = self.compiler.submit(self.compile, resize(network, -1), threads).result()
         except RuntimeError as error:
             raise BadVersion(
                 f"{folder / own} can not be loaded", expected="a network", found=str(error).strip().splitlines()[-1]
             ) from error
+        finally:
+            self.compiler.shutdown(wait=False)
 
-    def compile(
-        self, core: openvino.Core, network: openvino.Model, size: int, compiler: ThreadPoolExecutor
-    ) -> openvino.InferRequest:
-        """The network for one batch size; -1 is any. Only what needs no interpreter is done by the `compiler`."""
-        network = network.clone()
-        network.reshape([size, *network.input().partial_shape[1:]])
+    def compile_all(self, drafts: Sequence[openvino.Model], threads: int) -> list[Fixed]:
+        """A network for each batch size."""
+        made = [Fixed.of(self.compile(draft, threads)) for draft in drafts]
+        trim()
+        return made
+
+    def compile(self, draft: openvino.Model, threads: int) -> openvino.InferRequest:
+        """What answers, from what was read."""
         options = {
             # Said even for f32, as the default is bf16 on newer processors. The few layers of int8 that have no int8
             # form stay in f32.
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": self.threads,
+            "INFERENCE_NUM_THREADS": threads,
             # Pinned, the threads of all workers would sit on the same first cores.
             "ENABLE_CPU_PINNING": False,
         }
-        return compiler.submit(core.compile_model, network, "CPU", options).result().create_infer_request()
+        return self.core.compile_model(draft, "CPU", options).create_infer_request()
 
-    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
-        if self.any is not None:
+    def widen(self, drafts: Sequence[openvino.Model], threads: int) -> None:
+        """Have networks that compute with more threads, for when they are free."""
+        self.wide = [
+            Fixed.of(self.compile(draft, threads)) if size in WIDE else fixed
+            for size, draft, fixed in zip(self.sizes, drafts, self.narrow, strict=True)
+        ]
+        trim()
+
+    def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
+        if not self.sizes:
             found = self.any.infer([pixels])
             return Answers(np.array(found[0]), np.array(found[1][:, 0]) if self.scores else None)
         probabilities = np.empty((len(pixels), self.classes), np.float32)
         scores = np.empty((len(pixels), 1), np.float32) if self.scores else None
         start = 0
-        for size, (infer, given, found) in zip(self.sizes, self.fixed, strict=True):
+        for size, (infer, given, found) in zip(self.sizes, self.wide if spare else self.narrow, strict=True):
             # One or two short of 16, what stands there from before is computed along: quicker than several small ones.
             while (count := min(size, len(pixels) - start)) >= size - size // 8:
                 # Copied: OpenVINO shares only arrays that it could write to, and 784 bytes are nothing.
@@ -108,6 +132,19 @@ class OpenVINOEngine:
                     scores[start : start + count] = found[1][:count]
                 start += count
         return Answers(probabilities, None if scores is None else scores[:, 0])
+
+
+def resize(network: openvino.Model, size: int) -> openvino.Model:
+    """A copy for one batch size; -1 is any."""
+    network = network.clone()
+    network.reshape([size, *network.input().partial_shape[1:]])
+    return network
+
+
+def trim() -> None:
+    """Give back what compiling needed, 5 MB: the C library keeps it, where that is glibc."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def stand_back() -> None:

@@ -57,7 +57,7 @@ class TensorFlowEngine:
                 found=" → ".join(found),
             )
 
-    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+    def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         answer = self.signature(**{self.input: tensorflow.constant(pixels)})[self.output]
         scores = None if self.novelty is None else np.array(self.novelty.infer([pixels])[0][:, 0])
         return Answers(np.asarray(answer.numpy(), np.float32), scores)

@@ -1,6 +1,7 @@
 """Everyone gets their own answer, nobody waits for a batch to fill, and a failure stays with its batch."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,18 +11,20 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.batcher import Batcher
+from service.board import Board
 from service.engines import Answers, Engine
 from service.errors import DeadlineExceeded, Draining, EngineError, QueueFull
 from service.metrics import BatchMetrics, Metrics
-from tests.fakes import Failing, Gated, Reader, Wary, answer_to, picture
+from tests.fakes import Failing, Gated, Reader, Wary, answer_to, on, picture
 
 INLINE = pytest.mark.parametrize("inline", [True, False], ids=["inline", "thread"])
 
 
 @asynccontextmanager
 async def batcher(engine: Engine, *, inline: bool = True, **changes: Any) -> AsyncIterator[Batcher]:
-    settings = {"classes": 10, "max_batch": 8, "max_queue": 64, "deadline_s": 30.0, **changes}
-    made = Batcher(engine, inline=inline, metrics=BatchMetrics(Metrics(CollectorRegistry()), "fake", "1"), **settings)
+    metrics = BatchMetrics(Metrics(CollectorRegistry()), "fake", "1")
+    settings = {"classes": 10, "max_batch": 8, "max_queue": 64, "deadline_s": 30.0, "board": Board(), **changes}
+    made = Batcher(engine, inline=inline, metrics=metrics, **settings)
     yield made
     await asyncio.wait_for(made.close(), 30)
 
@@ -214,7 +217,7 @@ def test_a_failing_batch_fails_its_own_callers_and_the_next_one_is_answered(
 @pytest.mark.parametrize("answers", [np.zeros((2, 10), np.float32), np.full((1, 10), np.nan, np.float32)])
 def test_answers_that_do_not_fit_the_questions_are_an_error(answers: Any) -> None:
     class Odd(Reader):
-        def predict(self, pixels: Any) -> Any:
+        def predict(self, pixels: Any, *, spare: bool = False) -> Any:
             return Answers(answers)
 
     async def test() -> None:
@@ -243,7 +246,8 @@ def test_every_stage_and_batch_is_counted() -> None:
     async def test() -> None:
         registry = CollectorRegistry()
         metrics = BatchMetrics(Metrics(registry), "fake", "1")
-        made = Batcher(Reader(), classes=10, max_batch=4, max_queue=64, deadline_s=30.0, inline=True, metrics=metrics)
+        limits = {"classes": 10, "max_batch": 4, "max_queue": 64, "deadline_s": 30.0}
+        made = Batcher(Reader(), inline=True, board=Board(), metrics=metrics, **limits)
         await asyncio.gather(*(made.predict(picture(number)[None]) for number in range(6)))
         labels = {"model": "fake", "version": "1"}
         assert registry.get_sample_value("convolve_batch_pictures_count", labels) == 2
@@ -251,5 +255,39 @@ def test_every_stage_and_batch_is_counted() -> None:
         assert registry.get_sample_value("convolve_stage_seconds_count", {"stage": "queue", **labels}) == 6
         assert registry.get_sample_value("convolve_stage_seconds_count", {"stage": "compute", **labels}) == 2
         assert registry.get_sample_value("convolve_queue_pictures", labels) == 0
+
+    run(test)
+
+
+def test_spare_threads_compute_while_the_other_workers_rest() -> None:
+    class Listener(Reader):
+        def predict(self, pixels: Any, *, spare: bool = False) -> Answers:
+            heard.append(spare)
+            return super().predict(pixels)
+
+    heard: list[bool] = []
+
+    async def test() -> None:
+        board = Board()
+        async with batcher(Listener(), board=board) as made:
+            await made.predict(picture(1)[None])
+            another = on(board, 1)
+            another.start()
+            await made.predict(picture(2)[None])
+            another.stop()
+            await made.predict(picture(3)[None])
+        assert heard == [True, False, False]
+
+    run(test)
+
+
+@INLINE
+def test_after_a_failure_a_worker_does_not_count_as_computing(inline: bool) -> None:
+    async def test() -> None:
+        board = Board()
+        async with batcher(Failing(), inline=inline, board=board) as made:
+            with pytest.raises(EngineError):
+                await made.predict(picture(666)[None])
+        assert board.computed[0] <= time.monotonic_ns()
 
     run(test)

@@ -26,14 +26,14 @@ from tests.fakes import Failing, Gated, Reader, Store, answer_to, picture
 class Wrong(Reader):
     """Answers every golden input wrongly."""
 
-    def predict(self, pixels: Any) -> Any:
+    def predict(self, pixels: Any, *, spare: bool = False) -> Any:
         return Answers(np.roll(super().predict(pixels).probabilities, 1, axis=1))
 
 
 class Eleven(Reader):
     """Eleven classes where the manifest has ten."""
 
-    def predict(self, pixels: Any) -> Any:
+    def predict(self, pixels: Any, *, spare: bool = False) -> Any:
         return Answers(np.zeros((len(pixels), 11), np.float32))
 
 

@@ -60,6 +60,19 @@ def test_any_number_of_pictures_is_answered_as_each_by_itself() -> None:
         np.testing.assert_allclose(together.novelty, [each.novelty[0] for each in alone[:count]], atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
+def test_spare_threads_answer_the_same(precision: str) -> None:
+    folder = ROOT / "models" / "mnist" / "2"
+    engine = OpenVINOEngine(folder, Manifest.read(folder), 1, precision, spare=1)
+    pictures = np.concatenate([strokes.golden((28, 28, 1))] * 4)
+    engine.compiler.shutdown(wait=True)
+    assert engine.wide is not engine.narrow
+    for count in (1, 4, 16, 31):
+        expected, found = engine.predict(pictures[:count]), engine.predict(pictures[:count], spare=True)
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
+        np.testing.assert_allclose(found.novelty, expected.novelty, atol=1e-5)
+
+
 def test_models_tells_which_was_taken(start: Start) -> None:
     asked = start(precision="f32").get("/models").json()["models"]
     assert [model["precision"] for model in asked if model["state"] == "serving"] == ["f32"]

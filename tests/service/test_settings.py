@@ -66,3 +66,22 @@ def test_a_containers_limit_counts(tmp_path: Path, files: dict[str, str], cores:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert quota(tmp_path) == cores
+
+
+@pytest.mark.parametrize(
+    ("cores", "options", "threads", "spare"),
+    [
+        (1, {}, 1, 0),
+        (2, {}, 1, 1),
+        (8, {}, 1, 1),
+        (2, {"workers": 1}, 2, 0),
+        (8, {"workers": 2}, 4, 0),
+        (2, {"threads": 1}, 1, 0),
+    ],
+)
+def test_a_worker_gets_its_share_of_the_cores_and_another_while_the_rest_have_nothing_to_do(
+    monkeypatch: pytest.MonkeyPatch, cores: int, options: dict[str, int], threads: int, spare: int
+) -> None:
+    monkeypatch.setattr(Settings, "cores", cores)
+    settings = Settings(**options)
+    assert (settings.threads_each, settings.threads_spare) == (threads, spare)

@@ -22,7 +22,7 @@ from tests.service.test_lifecycle import running, serving
 class Muddled(Reader):
     """Right on the golden input, which is a 3, and wrong about everything else."""
 
-    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+    def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         answers, _ = super().predict(pixels)
         wrong = answers.argmax(axis=1) != 3
         answers[wrong] = np.roll(answers[wrong], 1, axis=1)
@@ -32,7 +32,7 @@ class Muddled(Reader):
 class Brittle(Reader):
     """Right on the golden input, and fails on everything else once it has been warmed up."""
 
-    def predict(self, pixels: NDArray[np.uint8]) -> Answers:
+    def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         if pixels.any() and pixels[0, 0, 1, 0] != 3:
             raise RuntimeError("no")
         return super().predict(pixels)

@@ -1,0 +1,31 @@
+"""Workers know of each other who computes, so that one of them may use the cores of all."""
+
+import pytest
+
+from service import board
+from service.board import Board
+from tests.fakes import on
+
+
+def test_who_is_the_only_worker_has_all_cores() -> None:
+    assert Board().start()
+
+
+def test_nobody_has_spare_cores_while_another_computes_or_has_just_done_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Board()
+    second = on(first, 1)
+    assert second.start()
+    assert not first.start()
+    first.stop()
+    second.stop()
+    assert not first.start()
+    monkeypatch.setattr(board, "REST_NS", 0)
+    assert first.start()
+
+
+def test_a_worker_that_ended_while_it_computed_is_not_waited_for_when_it_is_replaced() -> None:
+    first = Board()
+    on(first, 1).start()
+    assert not first.start()
+    on(first, 1)
+    assert first.start()
