@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.marks import is_box, main_mark, without_lines
+from service.marks import main_mark, without_boxes, without_lines
 
 FAINT = 0.35  # of what the strongest ink stands out by: what is below that is none
 
@@ -23,14 +23,10 @@ class Strokes(NamedTuple):
 def strokes(contrast: np.ndarray, faint: float = FAINT) -> Strokes | None:
     """The digit on a sheet; None on an empty one."""
     calm = smooth(contrast)
-    mask, sharp = without_lines(_mask(calm), contrast), edges(calm)
-    while mask.any():
-        kept, others = main_mark(mask & (calm > faint * float(np.quantile(calm[mask], 0.95))), sharp)
-        if not is_box(kept, mask & ~kept):
-            break
-        mask &= spread(kept.astype(np.float32)) == 0  # what it lies around is fainter
-    else:
+    mask = without_lines(without_boxes(_mask(calm)), contrast)
+    if not mask.any():
         return None
+    kept, others = main_mark(mask & (calm > faint * float(np.quantile(calm[mask], 0.95))), edges(calm))
     noise = _levels(contrast)[0]
     peak = max(0.01, float(np.quantile(contrast[kept], 0.9)))
     low = min(2.5 * noise, 0.3 * peak)

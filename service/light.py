@@ -6,14 +6,14 @@ import numpy as np
 from PIL import Image
 
 from service import ink
-from service.marks import boxed, extent
+from service.marks import extent, find_box
 
 NEAR = 6  # grey values within which paper counts as of one grey
 CELLS = 96  # on the longer side, of which the light is made
 REACHES = (0.035, 0.07, 0.14, 0.28)  # broadest pens that the light is estimated for, as shares of the longer side
 DOUBT = 4  # how much more one colour may stand out than the other while both are tried as ink
 GUESS = 1.3  # what the likelier colour is preferred by
-EMPTY = 0.5  # what finding nothing but a box is worth
+EMPTY = 0.2  # what finding nothing but a box is worth
 SEARCH = 256  # pixels on the longer side while the estimates are compared
 FRAME = 0.08  # width of what lies around the ink, as a share of the longer side …
 STANDS_OUT = 0.5  # … and by how much the ink differs from it, at least, as a share of how it differs from its paper
@@ -77,7 +77,7 @@ def find_paper(view: Image.Image, *, plain: bool) -> Paper:
         found = ink.strokes(contrast)
         if found is None or not _stands_out(grey, contrast, found.kept, paper.dark):
             return 0.0
-        empty = boxed(found.kept) is not None  # then what was written in the box passed for a shadow
+        empty = find_box(found.kept) is not None  # then what was written in the box passed for a shadow
         return _sharpness(contrast, edges, found.kept) * (GUESS if likely else 1) * (EMPTY if empty else 1)
 
     doubtful = [paper for paper in (even, *papers) if paper.dark != (ratio > 1) and not 1 / DOUBT < ratio < DOUBT]

@@ -11,9 +11,13 @@ LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
 FINE = 0.012  # of the width: no stroke from edge to edge is so fine
 SIDE = 12  # pixels of a box, at least
 CORNERED = 0.92  # of a box's outline that lies between its best four corners; of a 0, two thirds
-INNER = 0.75  # of its width is surely inside …
-HOLLOW = 0.1  # … where so much of it lies at most …
-WRITTEN = 0.01  # … and so much of the place is written on, at least
+INNER = 0.75  # of its width is surely inside
+WRITTEN = 0.01  # of that is written on, at least: an empty box may be a 0
+REACHING = 0.7  # of its width is what a box's rows reach over …
+MOSTLY = 0.6  # … at least so many of them; and as much of its outline lies on its lines
+ENDED = 0.35  # of the outline: where less lies so far inside, the lines have ended
+BROAD = 0.15  # of its shorter side: no box has lines as broad
+PARTS = 20  # of each side: nine of ten are drawn
 SLOPES = np.linspace(-0.16, 0.16, 65)  # nine degrees to either side: how askew a sheet is photographed
 
 
@@ -69,6 +73,70 @@ def _run_lengths(mask: np.ndarray) -> np.ndarray:
     return result
 
 
+def without_boxes(mask: np.ndarray) -> np.ndarray:
+    """Take the boxes of forms out of a mask, and leave what is written into them, even where it touches their lines.
+
+    Args:
+        mask: bool (height, width), what stands out from the paper.
+    """
+    if not _reaching(mask):
+        return mask
+    labels = components(mask)
+    counts = np.bincount(labels.ravel())
+    counts[0] = 0
+    for label in np.flatnonzero(counts > 0.06 * counts.max()):
+        found = find_box(labels == label)
+        if found is not None and (mask & ~found[0] & found[1]).sum() > WRITTEN * found[1].sum():
+            mask = mask & ~found[0]
+    return mask
+
+
+def _reaching(mark: np.ndarray) -> bool:
+    """Whether most rows and columns of a mark reach from near its one side to near the other: it may be a box."""
+    if not mark.any():
+        return False
+    top, bottom, left, right = extent(mark)
+    part = mark[top : bottom + 1, left : right + 1]
+    reaches = [1 - (rows.argmax(axis=1) + rows[:, ::-1].argmax(axis=1)) / rows.shape[1] for rows in (part, part.T)]
+    return min(part.shape) > SIDE and all((reach > REACHING).mean() > MOSTLY for reach in reaches)
+
+
+def find_box(mark: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The four lines of a box that a mark is, or has, and what surely lies inside; None if there is none."""
+    if not _reaching(mark):
+        return None
+    corners, share = four_corners(hull(mark))
+    if share < CORNERED:
+        return None
+    rows, columns = np.nonzero(mark)
+    sides = np.roll(corners, -1, axis=0) - corners
+    lengths = np.hypot(sides[:, 0], sides[:, 1])
+    x, y = columns[:, np.newaxis] - corners[:, 0], rows[:, np.newaxis] - corners[:, 1]
+    off = np.abs(sides[:, 0] * y - sides[:, 1] * x) / lengths  # how far each pixel is from each side …
+    along = (sides[:, 0] * x + sides[:, 1] * y) / lengths**2  # … and beside which part of it
+    depths = off.min(axis=1).astype(np.intp)
+    deepest = 2 + int(BROAD * lengths.min())
+    drawn = np.bincount(depths, minlength=deepest)[:deepest] / lengths.sum()
+    thick = int(drawn.argmax())
+    if drawn[thick] < MOSTLY:
+        return None
+    while thick < deepest and drawn[thick] > ENDED:
+        thick += 1
+    if thick == deepest:  # no lines, but a blot
+        return None
+    on = depths <= thick
+    for side in range(4):
+        beside = along[on & (off[:, side] <= thick + 1), side]
+        if len(np.unique((beside[(beside >= 0) & (beside < 1)] * PARTS).astype(np.intp))) < 0.9 * PARTS:
+            return None
+    lines = np.zeros_like(mark)
+    lines[rows[on], columns[on]] = True
+    centre = corners.mean(axis=0)
+    inside = Image.new("1", mark.shape[::-1])
+    ImageDraw.Draw(inside).polygon([(x, y) for x, y in centre + INNER * (corners - centre)], fill=1)
+    return lines, np.asarray(inside)
+
+
 def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
     """Keep the heaviest connected part of a mask that does not lie around it, and those near it that are no specks.
 
@@ -86,8 +154,7 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
     weights[0] = 0
     for label in np.flatnonzero(weights > 0.06 * weights.max()):
         mark = labels == label
-        others = (weights[labels] > 0) & ~mark
-        if (weights[label] < (1 - REST) * weights.sum() and _framing(mark)) or is_box(mark, others):
+        if weights[label] < (1 - REST) * weights.sum() and _framing(mark):
             weights[label] = 0
     main = int(weights.argmax())
     top, bottom, left, right = extent(labels == main)
@@ -121,29 +188,6 @@ def _framing(mark: np.ndarray) -> bool:
     inside = (columns > left + band) & (columns < right - band) & (rows > top + band) & (rows < bottom - band)
     boxed = inside.mean() < 0.15 and min(right - left, bottom - top) > 0.3 * min(mark.shape)
     return bool(boxed or sum(edge.sum() for edge in _edges(mark)) > 0.7 * side)
-
-
-def boxed(mark: np.ndarray) -> np.ndarray | None:
-    """What lies inside a mark that is four lines, however askew: bool (height, width); None if it is something else."""
-    top, bottom, left, right = extent(mark)
-    height, width = bottom - top, right - left
-    middle = mark[top + height // 4 : bottom - height // 4, left + width // 4 : right - width // 4]
-    if min(height, width) < SIDE or middle.sum() > HOLLOW * mark.sum():
-        return None
-    corners, share = four_corners(hull(mark))
-    if share < CORNERED:
-        return None
-    centre = corners.mean(axis=0)
-    shape = Image.new("1", mark.shape[::-1])
-    ImageDraw.Draw(shape).polygon([(x, y) for x, y in centre + INNER * (corners - centre)], fill=1)
-    inside = np.asarray(shape)
-    return inside if (mark & inside).sum() < HOLLOW * mark.sum() else None
-
-
-def is_box(mark: np.ndarray, others: np.ndarray) -> bool:
-    """Whether a mark is four lines around something else."""
-    inside = boxed(mark)
-    return inside is not None and bool((others & inside).sum() > WRITTEN * inside.sum())
 
 
 def _reached(mark: np.ndarray) -> set[int]:

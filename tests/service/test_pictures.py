@@ -469,6 +469,25 @@ def test_a_box_darker_than_the_digit_is_no_digit(turn: int) -> None:
     assert min(likeness) > 0.85, likeness
 
 
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+@pytest.mark.parametrize("turn", [0, 4])
+def test_a_digit_may_touch_the_box_that_it_stands_in(side: str, turn: int) -> None:
+    likeness = []
+    for digit in range(10):
+        sheet = strokes.draw(digit, size=(200, 260), height=0.4)
+        clean = pictures.prepare(sheet, DIGIT)
+        left, top, right, bottom = ImageChops.invert(sheet).getbbox()  # type: ignore[misc]
+        ends = {"left": 30, "top": 30, "right": 170, "bottom": 230}
+        ends[side] = {"left": left, "top": top, "right": right, "bottom": bottom}[side]
+        box = Image.new("L", sheet.size, 255)
+        ImageDraw.Draw(box).rectangle(
+            tuple(ends[each] for each in ("left", "top", "right", "bottom")), outline=20, width=3
+        )
+        turned = ImageChops.darker(sheet, box).rotate(turn, Image.Resampling.BICUBIC, fillcolor=255)
+        likeness.append(alike(pictures.prepare(turned, DIGIT), clean))
+    assert sorted(likeness)[1] > 0.8, likeness
+
+
 @pytest.mark.parametrize("kind", ["ruled", "squared", "narrow", "aside"])
 def test_blank_paper_of_any_kind_is_black(kind: str) -> None:
     for seed in range(5):
