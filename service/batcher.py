@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.board import Board
 from service.engines import Answers, Engine
 from service.errors import DeadlineExceeded, Draining, EngineError, QueueFull
 
 if TYPE_CHECKING:
-    from service.board import Board
     from service.metrics import BatchMetrics
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Batcher:
         max_queue: int,
         deadline_s: float,
         inline: bool,
-        board: "Board",
+        board: Board,
         metrics: "BatchMetrics",
     ) -> None:
         # Settings

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.marks import main_mark, without_boxes, without_lines
+from service.boxes import without_boxes
+from service.marks import main_mark, without_lines
 
 FAINT = 0.35  # of what the strongest ink stands out by: what is below that is none
 

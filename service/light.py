@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from service import ink
-from service.marks import extent, find_box
+from service.boxes import find_box
+from service.marks import extent
 
 NEAR = 6  # grey values within which paper counts as of one grey
 CELLS = 96  # on the longer side, of which the light is made

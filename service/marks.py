@@ -1,24 +1,11 @@
-"""Which of the marks on a sheet are the digit: not the lines of ruled paper, not boxes, not specks."""
+"""Which of the marks on a sheet are the digit: not the lines of ruled paper, not what lies around it, not specks."""
 
 import numpy as np
-from PIL import Image, ImageDraw
-
-from service.outline import four_corners, hull
 
 REST = 0.2  # share of all writing that must be left without what lies around it
 RIVAL = 0.5  # of the main mark's weight and side: what has as much may be a digit as well
 LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
 FINE = 0.012  # of the width: no stroke from edge to edge is so fine
-SIDE = 12  # pixels of a box, at least
-CORNERED = 0.92  # of a box's outline that lies between its best four corners; of a 0, two thirds
-INNER = 0.75  # of its width is surely inside
-WRITTEN = 0.01  # of that is written on, at least: an empty box may be a 0
-REACHING = 0.7  # of its width is what a box's rows reach over …
-MOSTLY = 0.6  # … at least so many of them; and as much of its outline lies on its lines
-ENDED = 0.35  # of the outline: where less lies so far inside, the lines have ended
-BROAD = 0.15  # of its shorter side: no box has lines as broad …
-CROSSED = 0.05  # … nor as broad as this one that writing goes beyond
-PARTS = 20  # of each side: nine of ten are drawn
 SLOPES = np.linspace(-0.16, 0.16, 65)  # nine degrees to either side: how askew a sheet is photographed
 
 
@@ -41,7 +28,7 @@ def _lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
     if min(width, height) < LINED or not (mask[:, :edge].any() and mask[:, -edge:].any()):
         return found
     rows, columns = np.nonzero(mask)
-    _, level, count = _levelled(rows, columns, mask.shape)
+    _, level, count = levelled(rows, columns, mask.shape)
     full = count > 0.6 * width
     if not full.any():
         return found
@@ -61,7 +48,7 @@ def _lines(mask: np.ndarray, contrast: np.ndarray) -> np.ndarray:
     return found
 
 
-def _levelled(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, ...]) -> tuple[float, np.ndarray, np.ndarray]:
+def levelled(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, ...]) -> tuple[float, np.ndarray, np.ndarray]:
     """The slope at which most pixels lie on lines, the line of each pixel, and how many each line has.
 
     A line with number n goes through row n - width // 5 of column 0.
@@ -81,94 +68,6 @@ def _run_lengths(mask: np.ndarray) -> np.ndarray:
     result = np.zeros(mask.shape, np.int64)
     result[mask] = np.repeat(lengths, lengths)
     return result
-
-
-def without_boxes(mask: np.ndarray) -> np.ndarray:
-    """Take the boxes of forms out of a mask, and leave what is written into them, even where it touches their lines.
-
-    Args:
-        mask: bool (height, width), what stands out from the paper.
-    """
-    if not _reaching(mask):
-        return mask
-    labels = components(mask)
-    counts = np.bincount(labels.ravel())
-    counts[0] = 0
-    for label in np.flatnonzero(counts > 0.06 * counts.max()):
-        found = find_box(labels == label)
-        if found is not None and (mask & ~found[0] & found[1]).sum() > WRITTEN * found[1].sum():
-            mask = mask & ~found[0]
-    return mask
-
-
-def _reaching(mark: np.ndarray) -> bool:
-    """Whether most rows and columns of a mark reach from near its one side to near the other: it may be a box."""
-    if not mark.any():
-        return False
-    top, bottom, left, right = extent(mark)
-    part = mark[top : bottom + 1, left : right + 1]
-    reaches = [1 - (rows.argmax(axis=1) + rows[:, ::-1].argmax(axis=1)) / rows.shape[1] for rows in (part, part.T)]
-    return min(part.shape) > SIDE and all((reach > REACHING).mean() > MOSTLY for reach in reaches)
-
-
-def find_box(mark: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """The four lines of a box that a mark is, or has, and what surely lies inside; None if there is none."""
-    if not _reaching(mark):
-        return None
-    rows, columns = np.nonzero(mark)
-    corners, share = four_corners(hull(mark))
-    broad = BROAD
-    if share < CORNERED:  # writing may go beyond the box
-        crossed = _crossing(rows, columns, mark.shape)
-        if crossed is None:
-            return None
-        corners, broad = crossed, CROSSED
-    sides = np.roll(corners, -1, axis=0) - corners
-    lengths = np.hypot(sides[:, 0], sides[:, 1])
-    x, y = columns[:, np.newaxis] - corners[:, 0], rows[:, np.newaxis] - corners[:, 1]
-    off = np.abs(sides[:, 0] * y - sides[:, 1] * x) / lengths  # how far each pixel is from each side …
-    along = (sides[:, 0] * x + sides[:, 1] * y) / lengths**2  # … and beside which part of it
-    depths = off.min(axis=1).astype(np.intp)
-    deepest = 2 + int(broad * lengths.min())
-    drawn = np.bincount(depths, minlength=deepest)[:deepest] / lengths.sum()
-    thick = int(drawn.argmax())
-    if drawn[thick] < MOSTLY:
-        return None
-    while thick < deepest and drawn[thick] > ENDED:
-        thick += 1
-    if thick == deepest:  # no lines, but a blot
-        return None
-    on, touched = depths <= thick, 0
-    for side in range(4):
-        touched += bool(((depths == thick + 3) & (off[:, side] < thick + 4)).any())
-        beside = along[on & (off[:, side] <= thick + 1), side]
-        if len(np.unique((beside[(beside >= 0) & (beside < 1)] * PARTS).astype(np.intp))) < 0.9 * PARTS:
-            return None
-    if touched == 4:  # squared paper
-        return None
-    lines = np.zeros_like(mark)
-    lines[rows[on], columns[on]] = True
-    centre = corners.mean(axis=0)
-    inside = Image.new("1", mark.shape[::-1])
-    ImageDraw.Draw(inside).polygon([(x, y) for x, y in centre + INNER * (corners - centre)], fill=1)
-    return lines, np.asarray(inside)
-
-
-def _crossing(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Where the first and the last long line down and across cross: the corners of a box, x and y (4, 2)."""
-    ends = []
-    for down, across, size in ((rows, columns, shape), (columns, rows, shape[::-1])):
-        slope, _, counts = _levelled(down, across, size)
-        long = np.flatnonzero(counts > MOSTLY * (across.max() - across.min()))
-        if not long.size or long[-1] - long[0] < SIDE:
-            return None
-        ends.append((slope, long[[0, -1]] - size[1] // 5))
-    (slope, levels), (other, sides) = ends
-    corners = [
-        ((left - other * top) / (1 - slope * other), (top - slope * left) / (1 - slope * other))
-        for top, left in ((levels[0], sides[0]), (levels[0], sides[1]), (levels[1], sides[1]), (levels[1], sides[0]))
-    ]
-    return np.array(corners)
 
 
 def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:

@@ -5,7 +5,7 @@
     the table      shadow         cut out     in MNIST    centre of mass
 
 All of it works on a few hundred pixels, with Pillow's filters and NumPy. The sheet is found in `sheet.py`, the light in
-`light.py`, the ink in `ink.py`, what belongs to the digit in `marks.py`.
+`light.py`, the ink in `ink.py`, what belongs to the digit in `marks.py` and `boxes.py`.
 """
 
 from dataclasses import dataclass, replace

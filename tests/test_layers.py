@@ -32,6 +32,7 @@ LAYERS = [
     ["sheet"],
     ["light"],
     ["ink"],
+    ["boxes"],
     ["marks"],
     ["outline"],
     ["manifest", "policy"],
