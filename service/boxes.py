@@ -102,10 +102,10 @@ def _drawn(rows: np.ndarray, columns: np.ndarray, corners: np.ndarray, broad: fl
     Returns:
         bool (n,); None where the lines are not drawn all around, or go on inside.
     """
-    if not corners.size:
-        return None
     sides = np.roll(corners, -1, axis=0) - corners
     lengths = np.hypot(sides[:, 0], sides[:, 1])
+    if not corners.size or lengths.min() < SIDE:
+        return None
     x, y = columns[:, np.newaxis] - corners[:, 0], rows[:, np.newaxis] - corners[:, 1]
     off = np.abs(sides[:, 0] * y - sides[:, 1] * x) / lengths  # how far each pixel is from each side …
     along = (sides[:, 0] * x + sides[:, 1] * y) / lengths**2  # … and beside which part of it

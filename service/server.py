@@ -45,7 +45,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.listener = listener
         self.board = board
-        self.until = 0.0  # when this wait for another worker ends, or the last one did
+        self.until = 0.0  # when this wait for another worker ends
         self.arriving: set[asyncio.Task[Any]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -65,6 +65,7 @@ class Server(uvicorn.Server):
                 self.loop.remove_reader(self.listener)
                 self.loop.call_later(GLANCE_S, self.resume)
                 return
+        self.until = 0.0
         # All that wait, if need be: a turn of the loop takes as long as a batch, and a crowd may come at once.
         while self.take() and not self.crowded():
             pass

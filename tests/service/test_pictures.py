@@ -1,5 +1,6 @@
 import gzip
 import io
+import math
 import random
 import struct
 import threading
@@ -490,6 +491,16 @@ def test_a_digit_may_touch_the_box_that_it_stands_in_and_cross_its_lines(side: s
         turned = ImageChops.darker(sheet, box).rotate(turn, Image.Resampling.BICUBIC, fillcolor=255)
         likeness.append(alike(pictures.prepare(turned, DIGIT), clean))
     assert sorted(likeness)[2] > 0.8, likeness
+
+
+@pytest.mark.parametrize("corners", [2, 3, 4, 5, 6])
+def test_lines_around_a_digit_may_be_of_any_shape(corners: int) -> None:
+    for turn in range(0, 360, 15):
+        sheet = strokes.draw(7, size=(200, 200), height=0.2)
+        angles = [math.radians(turn + 360 * number / corners) for number in range(corners)]
+        points = [(100 + 90 * math.cos(angle), 100 + 90 * math.sin(angle)) for angle in angles]
+        ImageDraw.Draw(sheet).line([*points, points[0]], fill=20, width=4)
+        assert pictures.prepare(sheet, DIGIT).any()
 
 
 @pytest.mark.parametrize("kind", ["ruled", "squared", "narrow", "aside"])
