@@ -14,7 +14,7 @@ from pathlib import Path
 
 from service.errors import ServiceError
 from service.manifest import Manifest
-from training.config import LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
+from training.config import DIGITS, LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
 from training.datasets import Dataset
 from training.errors import TrainingError
 from training.report.comparison import find_before
@@ -152,7 +152,10 @@ def run(config: Config) -> Path:
 
     start = load_start(config.start, freeze=config.freeze) if config.start else None
     origins = data.digests | (start.origin if start else {})
-    config = replace(config, recipe=suit(config.recipe, len(data.train), LEAST_STEPS), origins=origins)
+    recipe = suit(config.recipe, len(data.train), LEAST_STEPS)
+    if data.classes != DIGITS:
+        recipe = replace(recipe, flag=0.0)
+    config = replace(config, recipe=recipe, origins=origins)
     folder = export.open_folder(config.models / config.name, "--models")
     check_classes(folder, data, force=config.force)
     export.open_folder(config.state.parent, "the folder that you start from")

@@ -98,7 +98,10 @@ def test_a_model_of_other_classes_is_not_added_to(
     assert command.main(["--name", "digits", "--epochs", "1"]) == 1
     assert "expected 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; found a, b, c" in capsys.readouterr().err
     assert command.main(["--name", "digits", "--epochs", "1", "--force"]) == 0
-    assert Manifest.read(tmp_path / "models/digits/2").labels == other.classes
+    first, second = (Manifest.read(tmp_path / f"models/digits/{version}") for version in (1, 2))
+    assert second.labels == other.classes
+    assert first.training["recipe"]["flag"] == RECIPES["standard"].flag
+    assert second.training["recipe"]["flag"] == 0, "a b is no 1"
 
 
 def test_refused_version_is_published_by_force_without_training_again(
