@@ -70,7 +70,7 @@ def start(monkeypatch: pytest.MonkeyPatch, first: Path) -> Iterator[Start]:
 
         def start(engine: Engine | None = None, **settings: Any) -> TestClient:
             if engine is not None:
-                monkeypatch.setattr(engines, "load", lambda *_: engine)
+                monkeypatch.setattr(engines, "load", lambda *_, **__: engine)
                 monkeypatch.setattr("service.serving.prove", lambda *_: None)
                 monkeypatch.setattr("service.history.History.kept", lambda *_: False)  # it was none of its
             app = create_app(Settings(**{"models": first, **settings}))
