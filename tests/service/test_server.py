@@ -176,10 +176,10 @@ def test_a_worker_that_hangs_ends_itself(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import sys, time, service.engines as engines\n"
         "load = engines.load\n"
-        "def hanging(*args):\n"
-        "    engine = load(*args)\n"
+        "def hanging(*args, **more):\n"
+        "    engine = load(*args, **more)\n"
         "    predict = engine.predict\n"
-        "    engine.predict = lambda pixels: time.sleep(3600) if pixels[0].all() else predict(pixels)\n"
+        "    engine.predict = lambda pixels, **more: time.sleep(99) if pixels[0].all() else predict(pixels, **more)\n"
         "    return engine\n"
         "engines.load = hanging\n"
     )
