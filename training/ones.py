@@ -5,16 +5,13 @@ stands across the stem, where a flag hangs beside it.
 """
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from training.config import Recipe
 from training.datasets import Pixels
+from training.strokes import lay_ink
 
 ONE = 1
 """Its class number, where the classes are the ten digits."""
-DRAWN = 8
-"""Strokes are drawn that much larger, and reduced to smooth ones."""
 INK = 100
 """Grey above which a pixel belongs to the stem."""
 STEM = 8
@@ -29,9 +26,6 @@ FOOT, FOOT_LENGTH = 0.25, (0.12, 0.28)
 """Share of ones with a foot; how far it reaches to either side."""
 PENS = (1.5, 4.5)
 """Pixels that a pen is broad."""
-
-Point = NDArray[np.float64]
-"""x and y."""
 
 
 def flag(pictures: Pixels, labels: Pixels, recipe: Recipe, random: np.random.Generator) -> Pixels:
@@ -74,19 +68,8 @@ def add_flag(picture: Pixels, random: np.random.Generator) -> Pixels:
     if random.random() < FOOT:
         foot = length * random.uniform(*FOOT_LENGTH) * np.array([1.0, 0.0])
         strokes.append([bottom - foot, bottom + foot])
-    return centre_again(np.maximum(picture, draw(strokes, pen, picture.shape)))
-
-
-def draw(strokes: list[list[Point]], pen: float, shape: tuple[int, ...]) -> Pixels:
-    """Lines with round ends, white on black (height, width)."""
-    sheet = Image.new("L", (shape[1] * DRAWN, shape[0] * DRAWN))
-    brush, reach = ImageDraw.Draw(sheet), pen * DRAWN / 2
-    for stroke in strokes:
-        points = [tuple(((point + 0.5) * DRAWN).tolist()) for point in stroke]
-        brush.line(points, fill=255, width=max(1, round(2 * reach)))
-        for x, y in points:
-            brush.ellipse((x - reach, y - reach, x + reach, y + reach), fill=255)
-    return np.asarray(sheet.resize((shape[1], shape[0]), Image.Resampling.BOX))
+    drawn = lay_ink([np.array(stroke) + 0.5 for stroke in strokes], picture.shape[::-1], width=pen)
+    return centre_again(np.maximum(picture, np.asarray(drawn)))
 
 
 def centre_again(picture: Pixels) -> Pixels:

@@ -76,7 +76,8 @@ class OpenVINOEngine:
                 self.narrow = self.compiler.submit(self.compile_all, drafts, threads).result()
                 self.wide = self.narrow  # until those for more threads are there: nobody waits for them
                 if spare:
-                    self.compiler.submit(self.widen, drafts, threads + spare)
+                    widening = self.compiler.submit(self.widen, drafts, threads + spare)
+                    widening.add_done_callback(lambda done: done.result())  # an error is logged there
             else:
                 self.any = self.compiler.submit(self.compile, resize(network, -1), threads).result()
         except RuntimeError as error:

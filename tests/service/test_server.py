@@ -179,7 +179,7 @@ def test_a_worker_that_hangs_ends_itself(tmp_path: Path) -> None:
         "def hanging(*args, **more):\n"
         "    engine = load(*args, **more)\n"
         "    predict = engine.predict\n"
-        "    engine.predict = lambda pixels, **more: time.sleep(99) if pixels[0].all() else predict(pixels, **more)\n"
+        "    engine.predict = lambda pixels, **more: time.sleep(3600) if pixels[0].all() else predict(pixels, **more)\n"
         "    return engine\n"
         "engines.load = hanging\n"
     )
