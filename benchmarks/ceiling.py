@@ -18,25 +18,23 @@ from service import novelty
 from service.engines.openvino import choose
 from service.manifest import Manifest
 
-ALONE, BOTH = "alone", "both"
+ALONE, BOTH = "the classes alone", "both networks"
 """The network of the classes alone, or joined with the one that tells what is unlike its training set, as served."""
 WAYS = ((1, 0, 1024), (0, 1, 1024), (0, 1, 16))
-"""Processes, threads in each, pictures in a batch; 0 is one for each core."""
+"""Ways to use all cores: processes, threads in each, pictures in a batch; 0 is one for each core."""
 
 
-def measure(networks: str, precision: str, seconds: float) -> float:
-    """Pictures per second of the quickest way to use all cores.
+def measure(networks: str, precision: str, processes: int, threads: int, size: int, seconds: float) -> float:
+    """Pictures per second of one way, in processes of its own.
 
     Args:
         networks: `ALONE` or `BOTH`.
         precision: As the service's setting.
-        seconds: For each way.
+        processes: As in `WAYS`, as the next two.
+        threads: In each.
+        size: Pictures in a batch.
+        seconds: To compute for.
     """
-    return max(way(networks, precision, *each, seconds) for each in WAYS)
-
-
-def way(networks: str, precision: str, processes: int, threads: int, size: int, seconds: float) -> float:
-    """Pictures per second, measured in processes of their own."""
     cores = len(os.sched_getaffinity(0))
     numbers = [str(number) for number in (processes or cores, threads or cores, size, seconds)]
     command = [sys.executable, "-m", "benchmarks.ceiling", networks, precision, *numbers]

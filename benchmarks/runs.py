@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 
-from benchmarks import ceiling, load, report, steady, tables
+from benchmarks import load, report, steady, tables
 from benchmarks.contestants import INT8, NAMED, NOOPS, PLAIN, WORKS, Contestant, ours
 from benchmarks.turns import take_turns
 from benchmarks.visits import Plan, Row, requests, serving, visit
@@ -33,7 +33,6 @@ def alone(rounds: int, seconds: int) -> Iterator[Row]:
     for noop in NOOPS:
         if noop.installed:
             yield from visit(noop, {"numbers": (32,)}, seconds)
-    yield from ceilings(rounds, seconds)
     yield from in_a_row(seconds)
 
 
@@ -45,7 +44,6 @@ def peers(rounds: int, seconds: int) -> Iterator[Row]:
             yield from visit(contestant, WHOLE, seconds, round=number)
         for noop in NOOPS:
             yield from visit(noop, {"numbers": (32,)}, seconds, round=number)
-    yield from ceilings(rounds, seconds)
     yield from in_a_row(seconds)
 
 
@@ -56,7 +54,6 @@ def best(rounds: int, seconds: int) -> Iterator[Row]:
         names = {tables.rates(known, work, callers).best for callers in work.callers}
         sides = [ours(), *(peer for peer in NAMED if peer.name in names), PLAIN]
         yield from take_turns(work.name, [(side, work.callers) for side in sides], rounds, seconds)
-    yield from ceilings(rounds, seconds)
 
 
 def precisions(rounds: int, seconds: int) -> Iterator[Row]:
@@ -74,13 +71,6 @@ def in_precision(contestant: Contestant, precision: str) -> Contestant:
     own = {"PEER_MODEL": str(INT8)} if precision == "int8" else {"PEER_PRECISION": precision}
     setups = (dataclasses.replace(setup, variables={**setup.variables, **own}) for setup in contestant.setups)
     return dataclasses.replace(contestant, setups=tuple(setups))
-
-
-def ceilings(rounds: int, seconds: int) -> Iterator[Row]:
-    """The bare engine at our default precision, with one network and with both."""
-    for number in range(rounds):
-        alone, both = (round(ceiling.measure(networks, "auto", seconds)) for networks in (ceiling.ALONE, ceiling.BOTH))
-        yield {"kind": "ceiling", "round": number, "rate": alone, "both": both}
 
 
 def in_a_row(seconds: int) -> Iterator[Row]:

@@ -185,10 +185,7 @@ def ourselves(rows: Sequence[Row]) -> str:
 
 def sentences(rows: Sequence[Row]) -> str:
     """What is no table: limits, spread, the open loop, and how quiet the machine was."""
-    told: list[str] = []
-    ceilings = [row for row in rows if row["kind"] == "ceiling"]
-    if ceilings:
-        told.append(ceiling(rows, ceilings))
+    told = ceiling(rows, [row for row in rows if row["kind"] == "ceiling"])
     told += [in_a_row(spread)] if (spread := [row["rate"] for row in rows if row["kind"] == "spread"]) else []
     told += [open_loop(row) for row in rows if row["kind"] == "open"]
     for name in LIMITS:
@@ -216,20 +213,28 @@ def open_loop(row: Row) -> str:
     )
 
 
-def ceiling(rows: Sequence[Row], ceilings: Sequence[Row]) -> str:
-    """The bare engine, and what part of it the large requests reach."""
-    alone = median(row["rate"] for row in ceilings)
-    both = median(row["both"] for row in ceilings)
-    parts = [
-        f"The bare engine at our default precision, all cores, no HTTP: {alone:,.0f} pictures/s; with the network"
-        f" beside it that tells what is unlike the training set, as the server computes them, {both:,.0f}"
-    ]
-    for work in ("bulk-bytes", "bulk-floats"):
-        ours = medians(rows, "rate", kind="run", work=work, callers=4).get(US)
-        if ours is not None:
-            rate = ours * WORKS[work].pictures
-            parts.append(f"{WORKS[work].title}: {rate / alone:.2f} of the first, {rate / both:.2f} of the second")
-    return "; ".join(parts) + "."
+def ceiling(rows: Sequence[Row], ceilings: Sequence[Row]) -> list[str]:
+    """The bare engine beside each large work, and what part of it is reached in the same round."""
+    told = []
+    for work, networks in dict.fromkeys((row["work"], row["networks"]) for row in ceilings):
+        of_it = [row for row in ceilings if (row["work"], row["networks"]) == (work, networks)]
+        rates = quickest(of_it)
+        ours = [rate * WORKS[work].pictures for rate in series(rows, "rate", kind="run", work=work).get(US, [])]
+        parts = [reached / rate for reached, rate in zip(ours, rates, strict=False)]
+        if parts:
+            told.append(
+                f"{WORKS[work].title}: {median(parts):.2f} of the bare engine without HTTP on all cores, {networks},"
+                f" which computes {median(rates):,.0f} pictures/s in turns with it."
+            )
+    return told
+
+
+def quickest(ceilings: Sequence[Row]) -> list[float]:
+    """The rates, one for each round, of the way to use all cores whose middle one is the best."""
+    ways: dict[tuple[int, ...], list[float]] = {}
+    for row in ceilings:
+        ways.setdefault(tuple(row["way"]), []).append(row["rate"])
+    return max(ways.values(), key=median)
 
 
 def failed(row: Row) -> str:

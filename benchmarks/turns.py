@@ -1,10 +1,11 @@
 """Servers that are up together and take turns within seconds: a machine's speed drifts from minute to minute."""
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
-from benchmarks import load
+from benchmarks import ceiling, load
 from benchmarks.bodies import Request
 from benchmarks.contestants import WORKS, Contestant, Setup
 from benchmarks.sampler import WrongAnswer
@@ -42,9 +43,24 @@ def take_turns(work: str, sides: Sequence[Side], rounds: int, seconds: int) -> I
                             row = {"kind": "run", "contestant": contestant.name, "round": number, "work": work}
                             row |= {"callers": count, "pictures": WORKS[work].pictures}
                             yield {**row, **figures(port, sent, count, seconds)}
+                    if WORKS[work].bulk:
+                        yield from ceilings(work, number, seconds)
     except (load.BadRun, WrongAnswer) as error:
         print(work, error, file=sys.stderr)
         yield {"kind": "failure", "contestant": contestant.name, "work": work, "failure": str(error)}
+
+
+def ceilings(work: str, number: int, seconds: int) -> Iterator[Row]:
+    """The bare engine at our default precision, in each of the ways to use all cores, with one network and with both.
+
+    Args:
+        work: In whose turns.
+        number: Of the round.
+        seconds: Of a run.
+    """
+    for networks, way in itertools.product((ceiling.ALONE, ceiling.BOTH), ceiling.WAYS):
+        row = {"kind": "ceiling", "round": number, "work": work, "networks": networks, "way": way}
+        yield {**row, "rate": round(ceiling.measure(networks, "auto", *way, seconds))}
 
 
 def door(contestant: Contestant, work: str) -> tuple[Setup, str]:

@@ -39,3 +39,18 @@ def test_v2_is_compared_with_the_words_that_suit_the_others() -> None:
     rows = [run("convolve", 900, work="v2-png"), run("convolve", 1000), run("triton", 300)]
     (line,) = [line for line in tables.lines([{**row, "p99_ms": 1, "cpu_us": 1} for row in rows]) if "v2" in line.title]
     assert line.values == {"convolve": [900], "triton": [300]}
+
+
+def test_large_requests_are_held_against_the_bare_engine_of_the_same_round() -> None:
+    def ceiling(way: list[int], *rates: float) -> list[dict[str, Any]]:
+        same = {"kind": "ceiling", "work": "bulk-bytes", "networks": "both networks", "way": way}
+        return [{**same, "rate": rate} for rate in rates]
+
+    rows = [
+        *(run("convolve", rate, work="bulk-bytes", callers=4) for rate in (18, 9, 27)),
+        *ceiling([1, 0, 1024], 90_000, 1_000, 1_000),  # once the quickest, but not as a rule
+        *ceiling([0, 1, 16], 1024 * 20, 1024 * 12, 1024 * 30),
+    ]
+    (sentence, _) = tables.sentences(rows).splitlines()
+    assert "UINT8: 0.90 of the bare engine without HTTP on all cores, both networks," in sentence
+    assert "computes 20,480 pictures/s" in sentence
