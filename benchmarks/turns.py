@@ -21,6 +21,8 @@ Side = tuple[Contestant, tuple[int, ...]]
 def take_turns(work: str, sides: Sequence[Side], rounds: int, seconds: int) -> Iterator[Row]:
     """Rows of one work, without processor time and memory, in which those who wait would be counted along.
 
+    Where the work is bulk, the bare engine takes its turn in each round, too.
+
     Args:
         work: Its name.
         sides: Everybody runs once in each round.
