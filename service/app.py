@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from service import __version__, problems
 from service.api import admin, inside, native, openinference, operations, page, tfserving
+from service.api.openapi import Api
 from service.board import Board
 from service.control import Control
 from service.door import Door, HotRoute, count_refusal
@@ -63,7 +64,7 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
             control.close()
             await lifecycle.close()
 
-    api = FastAPI(
+    api = Api(
         title="Convolve",
         version=__version__,
         summary="Pictures in, named probabilities out.",

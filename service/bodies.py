@@ -98,11 +98,11 @@ async def collect(request: Request, headers: dict[bytes, bytes], settings: Setti
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced) > limit:
         raise too_large(limit, f"{int(announced):,} bytes")
+    end = asyncio.get_running_loop().time() + settings.body_s
     message = await arrival(request, settings.body_s)
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
         chunks, size = [body], len(body)
-        end = asyncio.get_running_loop().time() + settings.body_s
         while message.get("more_body"):
             message = await arrival(request, end - asyncio.get_running_loop().time())
             chunks.append(message.get("body", b""))
@@ -167,6 +167,7 @@ class Form(MultipartParser):
             boundary,
             {
                 "on_part_begin": self.begin,
+                "on_header_begin": self.header_begin,
                 "on_header_field": self.header_field,
                 "on_header_value": self.header_value,
                 "on_part_data": self.part_data,
@@ -181,13 +182,17 @@ class Form(MultipartParser):
         self.has_name = False
         self.data = []
 
+    def header_begin(self) -> None:
+        self.header = b""
+
     def header_field(self, data: bytes, start: int, end: int) -> None:
         self.header += data[start:end].lower()
 
     def header_value(self, data: bytes, start: int, end: int) -> None:
         if self.header == b"content-disposition":
-            self.has_name = b"filename" in parse_options_header(data[start:end])[1]
-        self.header = b""
+            value = data[start:end]
+            # In the form of RFC 5987, `filename*`, it is not among those that the library knows.
+            self.has_name = b"filename" in parse_options_header(value)[1] or b"filename*=" in value.lower()
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
         self.data.append(data[start:end])

@@ -22,7 +22,7 @@ from service.errors import (
 )
 from service.history import Event
 from service.lifecycle import Lifecycle
-from service.policy import PREVIOUS, Policy
+from service.policy import PREVIOUS, STABLE, Policy
 from service.registry import Registry
 from service.trial import Began
 from service.verdict import Numbers, Verdict, judge
@@ -137,7 +137,8 @@ class Control:
                 found=", ".join(sorted(model.labels)) or "no labels",
                 fix="promote the version that should answer",
             )
-        return model.default.manifest.version
+        # Where the stable one does not serve, another answers in its place.
+        return model.policy.labels.get(STABLE, model.default.manifest.version)
 
     async def events(self, name: str) -> list[Event]:
         """The latest events of a model, oldest first."""

@@ -4,6 +4,7 @@ Routes of class `HotRoute` are called from here directly. FastAPI documents them
 layers cost more than the rest of the road together.
 """
 
+import asyncio
 import itertools
 import logging
 import re
@@ -22,7 +23,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from service import problems
-from service.errors import ServiceError
+from service.errors import Draining, ServiceError
 from service.metrics import Metrics
 from service.serving import Serving
 from service.state import Shared
@@ -104,8 +105,7 @@ class Door:
         if scope["type"] != "http":
             await self.api(scope, receive, send)
             return
-        if scope["method"] == "HEAD":  # what GET would say; uvicorn, which has the scope as it was, leaves the body out
-            scope = {**scope, "method": "GET"}
+        scope = as_get(scope)
         started = time.perf_counter()
         route: HotRoute | None = None
         shared: Shared = scope["state"]["shared"]
@@ -123,21 +123,21 @@ class Door:
 
         shared.metrics.in_flight.inc()
         try:
-            route = self.find(scope)
-            if route is None:
-                await self.api(scope, receive, reply)
-            else:
-                scope["route"] = route
-                response = await respond(route, Request(scope, receive))
-                await response(scope, receive, reply)
+            route = scope["route"] = self.find(scope)
+            app = self.api if route is None else await respond(route, Request(scope, receive))
+            await app(scope, receive, reply)
         except ClientDisconnect:
             status = LEFT
+        except asyncio.CancelledError:  # the server has waited `stop_s` for this one, and goes
+            if status:
+                raise
+            error = Draining("the server is going down", fix="send the request to another server")
+            await excuse(route, error)(scope, receive, reply)
         except Exception:
             # The API's own outermost layer has answered 500 already, and passes the error on to be logged.
             logger.exception("request %s failed", request_id.decode())
             if not status:
-                respond_to = route.respond if route else problems.respond
-                await respond_to(problems.FAILURE)(scope, receive, reply)
+                await excuse(route, problems.FAILURE)(scope, receive, reply)
         finally:
             shared.metrics.in_flight.dec()
         self.count(shared, scope, status, time.perf_counter() - started)
@@ -168,6 +168,16 @@ class Door:
         counted = self.counted if serving is None else serving.counted
         template: str | None = getattr(scope.get("route"), "path_format", None)
         count(shared.metrics, counted, serving, template or scope["root_path"] or "unknown", status, seconds)
+
+
+def as_get(scope: Scope) -> Scope:
+    """HEAD is what GET would say; uvicorn, which has the scope as it was, leaves the body out."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+
+
+def excuse(route: HotRoute | None, error: ServiceError) -> Response:
+    """What the caller gets instead of an answer, in the words of the route."""
+    return route.respond(error) if route else problems.respond(error)
 
 
 def count(metrics: Metrics, counted: Counted, serving: Serving | None, route: str, status: int, seconds: float) -> None:

@@ -11,12 +11,9 @@ Number, bytes and age are capped; what goes first is unlabelled and old.
 import asyncio
 import contextlib
 import hashlib
-import io
 import json
 import logging
-import os
 import re
-import tempfile
 import time
 import uuid
 from collections import OrderedDict
@@ -31,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import BadBody, StoreFull, UnknownRequest
+from service.files import whole
 from service.metrics import Metrics
 from service.serving import Serving
 from service.settings import Settings
@@ -47,7 +45,11 @@ MAX_PICTURES = 64
 BACKLOG = 64
 """Pictures that wait to be written, at most; beyond, unsure ones are not kept."""
 PRUNE_EVERY = 32
-"""Pictures that are written between two looks at the caps."""
+"""Pictures that each worker writes between two looks at the caps, at most."""
+PRUNE_S = 3600.0
+"""Seconds between two looks, at most: pictures grow old where none are written."""
+NAME_BYTES = 200
+"""Of a folder's name for a class."""
 REASONS = ("unsure", "flagged", "corrected", "dropped")
 CLAIMS = ".claims"
 """The folder in which a worker asks the others for a call that it did not answer itself."""
@@ -100,7 +102,9 @@ class Feedback:
         self.writer = ThreadPoolExecutor(1, thread_name_prefix="feedback")
         self.backlog = 0
         self.written = 0
-        self.watching: asyncio.Task[None] | None = None
+        # All workers write at once: together they stay below the cap, whatever each adds until its next look.
+        self.every = max(1, min(PRUNE_EVERY, settings.feedback_pictures // (2 * settings.processes)))
+        self.tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """See that the folder can be written, and listen to the other workers.
@@ -109,13 +113,14 @@ class Feedback:
             OSError: It can not.
         """
         (self.root / CLAIMS).mkdir(parents=True, exist_ok=True)
+        self.tasks.append(asyncio.create_task(self.age()))
         if self.settings.processes > 1:
-            self.watching = asyncio.create_task(self.watch())
+            self.tasks.append(asyncio.create_task(self.watch()))
 
     def close(self) -> None:
         """Write what waits, then let go."""
-        if self.watching is not None:
-            self.watching.cancel()
+        for task in self.tasks:
+            task.cancel()
         self.writer.shutdown()
 
     # What was answered
@@ -212,7 +217,8 @@ class Feedback:
             return None
         path = self.root / CLAIMS / f"{uuid.uuid4().hex}.json"
         answer = path.with_suffix(".answer")
-        write(path, json.dumps(claim._asdict()).encode())
+        with whole(path) as file:
+            file.write(json.dumps(claim._asdict()).encode())
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end and not answer.exists():
             await asyncio.sleep(GLANCE_S / 2)
@@ -238,8 +244,18 @@ class Feedback:
         with contextlib.suppress(FileNotFoundError):  # the other worker has given it up
             claim = Claim(**json.loads(path.read_bytes()))
             if (reply := await self.settle(claim)) is not None:
-                write(path.with_suffix(".answer"), json.dumps(reply).encode())
+                with whole(path.with_suffix(".answer")) as file:
+                    file.write(json.dumps(reply).encode())
                 path.unlink()
+
+    async def age(self) -> None:
+        """Look at the caps now, and once in a while."""
+        while True:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self.writer, self.prune)
+            except OSError:
+                logger.exception("pictures that are too old can not be removed")
+            await asyncio.sleep(PRUNE_S)
 
     # On the writer's thread
 
@@ -252,14 +268,13 @@ class Feedback:
             return
         folder = model / part / folder_of(label)
         folder.mkdir(parents=True, exist_ok=True)
-        file = io.BytesIO()
-        Image.fromarray(pixels.squeeze()).save(file, "PNG")
-        write(folder / name, file.getvalue())
+        with whole(folder / name) as file:
+            Image.fromarray(pixels.squeeze()).save(file, "PNG")
         for other in model.glob(f"*/*/{name}"):
             if other.parent != folder:
                 other.unlink(missing_ok=True)
         self.written += 1
-        if self.written % PRUNE_EVERY == 1:
+        if self.written % self.every == 0:
             self.prune()
 
     def prune(self) -> None:
@@ -272,7 +287,7 @@ class Feedback:
         kept.sort()
         oldest = time.time() - self.settings.feedback_days * 86_400
         count, size = len(kept), sum(each[2] for each in kept)
-        room = self.settings.feedback_pictures - PRUNE_EVERY * self.settings.processes
+        room = self.settings.feedback_pictures - self.every * self.settings.processes
         for _, modified, bytes_, path in kept:
             if modified < oldest or count > room or size > self.settings.feedback_bytes:
                 path.unlink(missing_ok=True)
@@ -281,12 +296,8 @@ class Feedback:
 
 
 def folder_of(label: str) -> str:
-    """A folder's name for a class, whatever the class is called; the same as the class's, if that can be."""
-    return re.sub(r"^\.", "%2E", quote(label, safe=" ,()+-_")[:200]) or "%"
-
-
-def write(path: Path, data: bytes) -> None:
-    """A file that appears whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        file.write(data)
-    os.replace(file.name, path)
+    """A folder's name for a class, whatever the class is called; the same as the class's, if that can be. Of a long
+    one only the beginning, and a digest, so that no two classes share a folder.
+    """
+    name = re.sub(r"^\.", "%2E", quote(label, safe=" ,()+-_")) or "%"
+    return name if len(name) <= NAME_BYTES else f"{name[:NAME_BYTES]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+from starlette.requests import Request
 
 from service import __version__, pictures, tensors
 from service.engines import Answers
@@ -159,22 +160,26 @@ def mode_of(parameter: Any) -> pictures.Mode:
     return "auto"
 
 
-async def prepare(serving: Serving, question: Question, limit: int) -> NDArray[np.uint8]:
+async def prepare(
+    serving: Serving, question: Question, limit: int, request: Request | None = None
+) -> NDArray[np.uint8]:
     """The input's pixels: (n, height, width, channels).
 
     Args:
         serving: Whose input it is.
         question: What was sent.
         limit: Pictures that one call may have.
+        request: The call, over HTTP.
 
     Raises:
         CallerError: What is wrong with them.
+        DeadlineExceeded: It takes too long.
     """
     tensor = question.tensor
     if tensor.datatype == "BYTES":
         count = count_files(tensor.shape)
         check_count(count, limit)
-        return await prepare_all(serving, files_of(tensor.data, count), question.mode)
+        return await prepare_all(serving, files_of(tensor.data, count), question.mode, request)
     picture = serving.manifest.input.shape
     count = count_pictures(tensor, picture)
     check_count(count, limit)

@@ -18,8 +18,10 @@ import openvino
 from numpy.typing import NDArray
 
 from service import layers
-from service.errors import QueueFull
+from service.errors import BadVersion, QueueFull, UnknownVersion
 from service.layers import Anatomy, Layer, Numbers
+from service.manifest import Manifest
+from service.repository import check
 
 MAX_WAITING = 16
 """Questions that may wait, at most; beyond, callers get 503 at once."""
@@ -66,24 +68,26 @@ class Microscope:
 
     def __init__(self) -> None:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="inside")
-        self.opened: OrderedDict[Path, Opened] = OrderedDict()  # touched on the thread only
+        self.opened: OrderedDict[tuple[str, ...], Opened] = OrderedDict()  # touched on the thread only
         self.places = BoundedSemaphore(MAX_WAITING)
 
-    async def layers(self, folder: Path) -> list[Layer]:
+    async def layers(self, folder: Path, manifest: Manifest) -> list[Layer]:
         """The layers of the version in `folder`. Errors as in `look`."""
-        return await self.ask(lambda: self.open(folder).anatomy.layers)
+        return await self.ask(lambda: self.open(folder, manifest).anatomy.layers)
 
-    async def look(self, folder: Path, pixels: NDArray[np.uint8]) -> tuple[list[Layer], dict[str, Numbers]]:
+    async def look(
+        self, folder: Path, manifest: Manifest, pixels: NDArray[np.uint8]
+    ) -> tuple[list[Layer], dict[str, Numbers]]:
         """The layers, and every value that they compute for one picture: see `Opened.look`.
 
         Raises:
             QueueFull: Too many are looking already.
             OpaqueNetwork: Not a network that we can take apart.
-            BadVersion: The files can not be loaded any more.
+            UnknownVersion: The files are not there any more, or others.
         """
 
         def question() -> tuple[list[Layer], dict[str, Numbers]]:
-            opened = self.open(folder)
+            opened = self.open(folder, manifest)
             return opened.anatomy.layers, opened.look(pixels)
 
         return await self.ask(question)
@@ -98,14 +102,25 @@ class Microscope:
         asked.add_done_callback(lambda _: self.places.release())
         return await asyncio.wrap_future(asked)
 
-    def open(self, folder: Path) -> Opened:
-        """The version in `folder`, read at the first question."""
-        if folder not in self.opened:
-            self.opened[folder] = Opened(folder)
+    def open(self, folder: Path, manifest: Manifest) -> Opened:
+        """The version in `folder` as it was loaded, read at the first question."""
+        # By its files as well: under the same number there may be another version by now.
+        key = (str(folder), *manifest.files.values())
+        if key not in self.opened:
+            try:
+                check(folder, manifest)
+            except BadVersion as error:
+                raise UnknownVersion(
+                    "the version still answers, but can not be looked into",
+                    expected=f"its files in {manifest.name}/{manifest.version}, as they were loaded",
+                    found="other files" if folder.is_dir() else "they were removed",
+                    fix="put them back, or let another version serve",
+                ) from error
+            self.opened[key] = Opened(folder)
             if len(self.opened) > MAX_OPEN:
                 self.opened.popitem(last=False)
-        self.opened.move_to_end(folder)
-        return self.opened[folder]
+        self.opened.move_to_end(key)
+        return self.opened[key]
 
     def close(self) -> None:
         """Take no new questions."""

@@ -128,7 +128,7 @@ class Lifecycle:
         async with self.turn:
             self.looked = asked = self.board.total
             for name, sight in (await self.loader.run(self.look)).items():
-                if sight != self.sights.get(name) and not sight.empty:
+                if sight != self.sights.get(name) and not (sight.empty and name in self.registry.models):
                     await self.renew(name, sight)
                     self.sights[name] = sight
             self.loader.aside.clear()

@@ -59,7 +59,7 @@ class Loader:
         self.stamps[name, version] = self.repository.stamp(name, version)
         try:
             with self.turn():
-                tried = serving.load(self.repository, name, version, self.settings)
+                tried = serving.load(self.repository, name, version, self.settings, at_once=not self.considerate)
         except ModelError:
             raise
         except Exception as error:  # a folder can be wrong in ways that no library has foreseen

@@ -6,6 +6,7 @@ Standard library only, so that anything may read it.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from service.errors import BadManifest
 
 FORMAT = 1
 FILE = "manifest.json"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a model may be called; everything else under models/ is not a model."""
 POLARITIES = ("light-on-dark", "dark-on-light")
 PREPARATIONS = ("centred", "fit")
 

@@ -21,7 +21,6 @@ CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SHARES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
-STAGES = ("prepare", "queue", "compute")
 
 
 class BatchMetrics:

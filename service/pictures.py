@@ -203,7 +203,7 @@ def inspect(image: Image.Image, target: Input, *, mode: Mode = "auto") -> Seen:
     centred = mode == "auto" and target.preparation == "centred"
     if centred and image.format == "JPEG" and max(size) > 2 * DETAIL:
         # Cheap and good: libjpeg leaves the colours out and scales while it decodes.
-        image.draft("L", (DETAIL, DETAIL * min(size) // max(size)))
+        image.draft("L", (DETAIL * size[0] // max(size), DETAIL * size[1] // max(size)))
     try:
         image.load()
     except Exception as error:

@@ -13,7 +13,6 @@ Without the file, the newest version serves. Whoever writes it does so under a l
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.errors import BadPolicy
+from service.files import whole
 
 FILE = "policy.json"
 MAX_BYTES = 64 * 1024
@@ -40,29 +40,34 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class Contract(BaseModel):
     """Frozen; what it does not know, it refuses."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Latest(Contract):
-    latest: Annotated[int, Field(strict=True, ge=1, le=64)]
-    """How many of the newest versions."""
+    latest: int = Field(strict=True, ge=1, le=64, description="How many of the newest versions.")
 
 
 class Gate(Contract):
     """When a version on trial is promoted (all limits kept) or taken back (one of them broken)."""
 
-    pictures: Annotated[int, Field(strict=True, ge=1)] = 1000
-    """Pictures that it must have answered before anything is decided."""
-    seconds: Annotated[float, Field(ge=0)] = 0
-    """Seconds that it must have been on trial."""
-    agreement: Share | None = None
-    """Least share of compared pictures for which it finds the class that the stable version finds."""
-    failures: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Greatest share of its batches that fail."""
-    confidence: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Greatest amount by which its mean confidence may lie below the stable version's."""
-    slowdown: Annotated[float, Field(ge=1)] | None = None
-    """Greatest factor by which a picture's mean time, queue and network, may exceed the stable version's."""
+    pictures: int = Field(
+        default=1000, strict=True, ge=1, description="Pictures that it must have answered before anything is decided."
+    )
+    seconds: float = Field(default=0, ge=0, description="Seconds that it must have been on trial.")
+    agreement: Share | None = Field(
+        default=None,
+        description="Least share of compared pictures for which it finds the class that the stable one finds.",
+    )
+    failures: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        default=None, description="Greatest share of its batches that fail."
+    )
+    confidence: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        default=None, description="Greatest amount by which its mean confidence may lie below the stable one's."
+    )
+    slowdown: Annotated[float, Field(ge=1)] | None = Field(
+        default=None,
+        description="Greatest factor by which a picture's mean time, queue and network, may exceed the stable one's.",
+    )
 
     @property
     def limited(self) -> bool:
@@ -73,14 +78,17 @@ class Gate(Contract):
 class Plan(Contract):
     """How a new version is tried out beside the stable one."""
 
-    version: Version | Literal["latest"]
-    """One version; `latest` tries out whatever comes after the stable one, again and again."""
-    share: Share = 1.0
-    """Share of the callers that it answers (canary), or of the answers that are compared (shadow)."""
-    promote: Gate | None = None
-    """When it becomes stable by itself; None leaves that to people."""
-    rollback: Gate | None = None
-    """When it is taken back by itself."""
+    version: Version | Literal["latest"] = Field(
+        description="One version; `latest` tries out whatever comes after the stable one, again and again."
+    )
+    share: Share = Field(
+        default=1.0,
+        description="Share of the callers that it answers (canary), or of the answers that are compared (shadow).",
+    )
+    promote: Gate | None = Field(
+        default=None, description="When it becomes stable by itself; None leaves that to people."
+    )
+    rollback: Gate | None = Field(default=None, description="When it is taken back by itself.")
 
     @model_validator(mode="after")
     def rollback_has_a_limit(self) -> Self:
@@ -92,22 +100,28 @@ class Plan(Contract):
 class Policy(Contract):
     """What serves of one model."""
 
-    serve: bool = True
-    """False unloads the whole model, and keeps the rest of the policy for its return."""
-    versions: Literal["latest", "all"] | Latest | list[Version] = "latest"
-    """Which versions serve. Those that a label or a trial names serve as well."""
-    also: frozenset[Version] = frozenset()
-    """Versions that were loaded by hand."""
-    never: frozenset[Version] = frozenset()
-    """Versions that were unloaded by hand, or taken back."""
-    labels: dict[Label, Version] = Field(default={}, max_length=64)
-    """Names of versions. `stable` answers where a call names no version; without it, the newest does."""
-    canary: Plan | None = None
-    """Answers a share of the callers who name no version."""
-    shadow: Plan | None = None
-    """Is asked as well, and never heard: its answers are compared only."""
-    float_pixels: Literal["raw", "unit"] = "raw"
-    """What pixels with fractions mean: nothing (refused), or pixels / 255."""
+    serve: bool = Field(
+        default=True, description="False unloads the whole model, and keeps the rest of the policy for its return."
+    )
+    versions: Literal["latest", "all"] | Latest | list[Version] = Field(
+        default="latest", description="Which versions serve. Those that a label or a trial names serve as well."
+    )
+    also: frozenset[Version] = Field(default=frozenset(), description="Versions that were loaded by hand.")
+    never: frozenset[Version] = Field(
+        default=frozenset(), description="Versions that were unloaded by hand, or taken back."
+    )
+    labels: dict[Label, Version] = Field(
+        default={},
+        max_length=64,
+        description="Names of versions. `stable` answers where a call names no version; without it, the newest does.",
+    )
+    canary: Plan | None = Field(default=None, description="Answers a share of the callers who name no version.")
+    shadow: Plan | None = Field(
+        default=None, description="Is asked as well, and never heard: its answers are compared only."
+    )
+    float_pixels: Literal["raw", "unit"] = Field(
+        default="raw", description="What pixels with fractions mean: nothing (refused), or pixels / 255."
+    )
 
     @model_validator(mode="after")
     def makes_sense(self) -> Self:
@@ -257,19 +271,6 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write(folder: Path, policy: Policy) -> None:
-    """Replace the policy in `folder`: whoever reads sees the old one or the new one, even after a power cut."""
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".policy-", delete=False, encoding="utf-8") as file:
-        try:
-            file.write(policy.model_dump_json(indent=2, exclude_defaults=True) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-            Path(file.name).replace(folder / FILE)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Replace the policy in `folder`: whoever reads sees the old one or the new one."""
+    with whole(folder / FILE) as file:
+        file.write(policy.model_dump_json(indent=2, exclude_defaults=True).encode() + b"\n")

@@ -5,10 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from service.errors import BadVersion
-from service.manifest import Manifest, digest
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""What a model may be called; everything else under models/ is not a model."""
+from service.manifest import NAME, Manifest, digest
 
 MAX_FILES = 10_000
 """Files of a version that are looked at, at most."""
@@ -62,20 +59,25 @@ class Repository:
                 expected=f"{name} {version}",
                 found=f"{manifest.name} {manifest.version}",
             )
-        self.check(folder, manifest)
+        check(folder, manifest)
         return manifest
 
-    def check(self, folder: Path, manifest: Manifest) -> None:
-        """Compare every file with its checksum: a copy that was cut short must not serve."""
-        if "saved_model.pb" not in manifest.files:
-            raise BadVersion(f"{folder}: the manifest lists no network", expected="saved_model.pb among its files")
-        for name, expected in manifest.files.items():
-            path = folder / name
-            if not path.is_file():
-                raise BadVersion(f"{path} is missing", expected="every file of the manifest", found="no such file")
-            found = digest(path)
-            if found != expected:
-                raise BadVersion(f"{path} is damaged", expected=f"SHA-256 {expected}", found=found)
+
+def check(folder: Path, manifest: Manifest) -> None:
+    """Compare every file with its checksum: a copy that was cut short must not serve.
+
+    Raises:
+        BadVersion: One is missing, or another.
+    """
+    if "saved_model.pb" not in manifest.files:
+        raise BadVersion(f"{folder}: the manifest lists no network", expected="saved_model.pb among its files")
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise BadVersion(f"{path} is missing", expected="every file of the manifest", found="no such file")
+        found = digest(path)
+        if found != expected:
+            raise BadVersion(f"{path} is damaged", expected=f"SHA-256 {expected}", found=found)
 
 
 def folders(root: Path) -> list[Path]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,17 +12,18 @@ from starlette.requests import ClientDisconnect, Request
 
 from service import pictures, tensors
 from service.engines import Answers
-from service.errors import BadBody, BadQuery, EmptyBody, ServiceError, TooManyPictures
+from service.errors import BadBody, BadQuery, DeadlineExceeded, EmptyBody, ServiceError, TooManyPictures
 from service.pictures import Seen
 from service.serving import Serving
 from service.state import Shared
 
 Source = bytes | str | list[Any] | NDArray[np.uint8]
 """A picture as it was sent: the bytes of a file, base64 of such, or numbers; or pixels that are the network's input."""
-YIELD_EVERY = 32
-"""Pictures of one call that are prepared before others get a turn of the loop."""
+TURN_S = 0.002
+"""Seconds in which pictures of one call are prepared before others get a turn of the loop."""
 
 Prepared = TypeVar("Prepared", NDArray[np.uint8], Seen)
+T = TypeVar("T")
 
 
 def find(request: Request) -> Serving:
@@ -72,29 +74,62 @@ def check_count(count: int, limit: int) -> None:
 
 async def prepare(
     serving: Serving,
-    sources: list[Source],
+    sources: Sequence[Source],
+    mode: pictures.Mode,
+    one: Callable[[Serving, Source, pictures.Mode], Awaitable[Prepared]],
+    request: Request | None = None,
+) -> list[Prepared | ServiceError]:
+    """Each picture by `prepare_one` or `inspect_one`, or what is wrong with it: a bad one spoils only itself.
+
+    Args:
+        serving: Whose input they become.
+        sources: The pictures of one call.
+        mode: As in `pictures`.
+        one: Prepares each.
+        request: The call: several pictures are prepared only as long as its caller is there.
+
+    Raises:
+        DeadlineExceeded: All of them together take too long.
+    """
+    work = prepare_each(serving, sources, mode, one)
+    return await (work if request is None or len(sources) == 1 else while_there(request, work))
+
+
+async def prepare_each(
+    serving: Serving,
+    sources: Sequence[Source],
     mode: pictures.Mode,
     one: Callable[[Serving, Source, pictures.Mode], Awaitable[Prepared]],
 ) -> list[Prepared | ServiceError]:
-    """Each picture by `prepare_one` or `inspect_one`, or what is wrong with it: a bad one spoils only itself."""
+    """One picture after the other. Errors as in `prepare`."""
     prepared: list[Prepared | ServiceError] = []
-    for index, source in enumerate(sources, start=1):
+    turn = time.perf_counter()
+    end = turn + serving.batcher.deadline_s
+    for source in sources:
         try:
             prepared.append(await one(serving, source, mode))
+        except DeadlineExceeded:
+            raise
         except ServiceError as error:
             prepared.append(error.with_traceback(None))  # its frames hold this very list
-        if index % YIELD_EVERY == 0:
+        if (now := time.perf_counter()) > turn + TURN_S and len(prepared) < len(sources):
+            if now > end:
+                raise serving.batcher.too_late()
             await asyncio.sleep(0)
+            turn = time.perf_counter()
     return prepared
 
 
-async def prepare_all(serving: Serving, sources: list[Source], mode: pictures.Mode) -> NDArray[np.uint8]:
+async def prepare_all(
+    serving: Serving, sources: Sequence[Source], mode: pictures.Mode, request: Request | None = None
+) -> NDArray[np.uint8]:
     """The pixels of all, (n, height, width, channels), where a dialect has no words for one bad among many.
 
     Raises:
         CallerError: What is wrong with the first bad one.
+        DeadlineExceeded: All of them together take too long.
     """
-    prepared = await prepare(serving, sources, mode, prepare_one)
+    prepared = await prepare(serving, sources, mode, prepare_one, request)
     for index, item in enumerate(prepared):
         if isinstance(item, ServiceError):
             if len(prepared) > 1:
@@ -163,7 +198,7 @@ async def ask(
         places: Of each of them among all pictures of the call, where some of those are bad.
     """
     if serving.batcher.congested:
-        answers = await ask_while_there(request, serving, pixels)
+        answers = await while_there(request, serving.predict(pixels))
     else:
         answers = await serving.predict(pixels)
     state = request.scope["state"]
@@ -172,13 +207,17 @@ async def ask(
     return answers
 
 
-async def ask_while_there(request: Request, serving: Serving, pixels: NDArray[np.uint8]) -> Answers:
-    """The answers, as long as the caller is there to hear them."""
-    asking = asyncio.ensure_future(serving.predict(pixels))
+async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What comes out, as long as the caller is there to hear it.
+
+    Raises:
+        starlette.requests.ClientDisconnect: The caller has left, and the work was given up.
+    """
+    working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(request.receive())
-    leaving.add_done_callback(lambda _: asking.cancel())
+    leaving.add_done_callback(lambda _: working.cancel())
     try:
-        return await asking
+        return await working
     except asyncio.CancelledError:
         if leaving.done():
             raise ClientDisconnect from None

@@ -3,19 +3,27 @@
 import asyncio
 import copy
 import ctypes
+import errno
+import logging
 import socket
 import struct
 import sys
+from asyncio import AbstractEventLoop
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
+from service import problems
 from service.board import Board
 from service.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 PATIENCE_S = 0.005
 """Seconds that a worker with more callers than another leaves a new one to that other."""
@@ -25,6 +33,11 @@ SO_ATTACH_FILTER = 26
 """Linux's name for it; Python has none."""
 HANDSHAKE_S = 0.01
 """Seconds in which a connection that had begun is made."""
+BREATH_S = 1.0
+"""Seconds until the next look at the door, when there is no room for another caller in this process."""
+NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+MAX_HEAD = 64 * 1024
+"""Bytes of a request before its body, at most; counted from the second piece that arrives."""
 GRACE_S = 0.2
 """Seconds in which a caller who was accepted just before the port closed can send the request."""
 
@@ -39,12 +52,14 @@ class Server(uvicorn.Server):
         config: See `configure`.
         sockets: Bound, and shared with the other workers.
         board: Where the workers tell each other how many callers they have.
+        head_s: Seconds in which a caller must have sent what stands before a request's body.
     """
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, board: Board) -> None:
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, board: Board, head_s: float) -> None:
         super().__init__(config)
         self.listener = listener
         self.board = board
+        self.head_s = head_s
         self.until = 0.0  # when this wait for another worker ends
         self.arriving: set[asyncio.Task[Any]] = set()
 
@@ -78,7 +93,11 @@ class Server(uvicorn.Server):
         """Take one caller, if one is there."""
         try:
             caller, _ = self.listener.accept()
-        except OSError:  # another worker was quicker, or the caller has left
+        except OSError as error:  # another worker was quicker, or the caller has left
+            if error.errno in NO_ROOM:
+                logger.error("nobody new comes in for %g s: %s", BREATH_S, error.strerror)
+                self.loop.remove_reader(self.listener)
+                self.loop.call_later(BREATH_S, self.resume)
             return False
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         arrival = self.loop.create_task(self.loop.connect_accepted_socket(self.protocol, caller))
@@ -92,7 +111,7 @@ class Server(uvicorn.Server):
 
     def protocol(self) -> asyncio.Protocol:
         """What answers one caller."""
-        return Protocol(self.config, self.server_state, self.lifespan.state, _loop=self.loop)
+        return Protocol(self.config, self.server_state, self.lifespan.state, self.loop, self.head_s)
 
     async def on_tick(self, counter: int) -> bool:
         self.crowded()
@@ -136,10 +155,75 @@ def turn_away(listener: socket.socket) -> None:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, but the head and the body of an answer leave together: one system call, and one wake-up there."""
+    """uvicorn's, but the head and the body of an answer leave together: one system call, and one wake-up there. And who
+    sends a head without end, or none, has to go.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        app_state: dict[str, Any],
+        loop: AbstractEventLoop,
+        head_s: float,
+    ) -> None:
+        super().__init__(config, state, app_state, loop)
+        self.head_s = head_s
+        self.head = 0  # bytes of a head that goes on
+        self.in_head = False  # in the middle of a head
+        self.patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Cork(transport, self.loop))  # type: ignore[arg-type]
+        self.patience = self.loop.call_later(self.head_s, self.give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.relax()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        goes_on = self.in_head
+        super().data_received(data)
+        if self.in_head:
+            self.head += len(data) if goes_on else 0
+            if self.head > MAX_HEAD:
+                self.refuse(431, "the request's head is too large", expected=f"at most {MAX_HEAD:,} bytes")
+            elif self.patience is None:
+                self.patience = self.loop.call_later(self.head_s, self.give_up)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.in_head, self.head = True, 0
+
+    def on_headers_complete(self) -> None:
+        self.in_head = False
+        self.relax()
+        super().on_headers_complete()
+
+    def relax(self) -> None:
+        """Wait for no head."""
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
+
+    def give_up(self) -> None:
+        """No head has arrived in time."""
+        self.patience = None
+        if self.in_head:
+            expected = f"all of it within {self.head_s:g} s (body_s)"
+            self.refuse(408, "the request's head did not arrive in time", expected=expected)
+        else:
+            self.transport.close()
+
+    def refuse(self, status: int, detail: str, *, expected: str) -> None:
+        """Answer a request that has not begun, and close."""
+        self.in_head = False
+        self.relax()
+        response = problems.plain(status, detail, {"connection": "close"}, expected=expected)
+        headers = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
+        phrase = HTTPStatus(status).phrase.encode()
+        self.transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, phrase, headers, response.body))
+        self.transport.close()
 
 
 class Cork:

@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -88,14 +89,20 @@ class Serving:
         return (await self.inspect(data, mode)).pixels
 
     async def inspect(self, data: bytes, mode: pictures.Mode) -> Seen:
-        """Like `prepare`, and tells what was done."""
+        """Like `prepare`, and tells what was done.
+
+        Raises:
+            DeadlineExceeded: It waited too long for a thread.
+        """
         image = pictures.open_picture(data, max_pixels=self.max_pixels)
         if image.width * image.height <= INLINE_PIXELS:
             return pictures.inspect(image, self.manifest.input, mode=mode)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self.decoders, lambda: pictures.inspect(image, self.manifest.input, mode=mode)
-        )
+        work = partial(pictures.inspect, image, self.manifest.input, mode=mode)
+        try:
+            async with asyncio.timeout(self.batcher.deadline_s):
+                return await asyncio.get_running_loop().run_in_executor(self.decoders, work)
+        except TimeoutError:
+            raise self.batcher.too_late() from None
 
     async def predict(self, pixels: NDArray[np.uint8]) -> Answers:
         """What the network says of every picture, counted by class found. Errors as in `Batcher.predict`."""
@@ -133,8 +140,15 @@ def tell(loop: asyncio.AbstractEventLoop, gone: asyncio.Event) -> None:
         loop.call_soon_threadsafe(gone.set)
 
 
-def load(repository: Repository, name: str, version: int, settings: Settings) -> Tried:
+def load(repository: Repository, name: str, version: int, settings: Settings, *, at_once: bool) -> Tried:
     """Load a version, let it prove itself, and warm it up.
+
+    Args:
+        repository: The store.
+        name: Of the model.
+        version: Its number.
+        settings: The engine, and more of that kind.
+        at_once: Be there as soon as pictures can be answered at all: there is nobody else who answers them.
 
     Raises:
         BadManifest: It does not say what it is.
@@ -142,9 +156,8 @@ def load(repository: Repository, name: str, version: int, settings: Settings) ->
     """
     manifest = repository.open(name, version)
     folder = repository.folder(name, version)
-    engine = engines.load(
-        settings.engine, folder, manifest, settings.threads_each, settings.precision, spare=settings.threads_spare
-    )
+    threads, spare = settings.threads_each, settings.threads_spare
+    engine = engines.load(settings.engine, folder, manifest, threads, settings.precision, spare=spare, at_once=at_once)
     prove(engine, manifest)
     return Tried(manifest, engine, warm_up(engine, manifest, settings.max_batch))
 
@@ -180,7 +193,7 @@ def warm_up(engine: Engine, manifest: Manifest, max_batch: int) -> float:
     Returns:
         Seconds for one picture, the best of five.
     """
-    for size in {max_batch, max_batch // 2, max_batch - 1} - {0}:
+    for size in () if engine.warm else {max_batch, max_batch // 2, max_batch - 1} - {0}:
         engine.predict(np.zeros((size, *manifest.input.shape), np.uint8))
     one = np.zeros((1, *manifest.input.shape), np.uint8)
     times = []

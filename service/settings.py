@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,71 +25,97 @@ class Settings(BaseSettings):
         env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         cli_prog_name="python -m service",
         cli_kebab_case=True,
         cli_avoid_json=True,
         cli_hide_none_type=True,
     )
 
-    host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 for every interface."""
-    port: int = Field(8000, ge=0, le=65535)
-    """Port to listen on; 0 takes a free one."""
-    workers: int = Field(0, ge=0)
-    """Processes that answer; 0 is one for each processor core."""
-    grpc_port: int | None = Field(None, ge=1, le=65535)
-    """Port for the Open Inference Protocol over gRPC, which needs the extra grpc."""
-    models: Path = Path("models")
-    """Folder with the models: <name>/<version>/."""
-    poll_s: float = Field(1.0, gt=0)
-    """Seconds between two looks at that folder: new versions, changed policies."""
-    apply_s: float = Field(60.0, gt=0)
-    """Seconds that a change by hand waits for all workers, at most."""
-    admin_token: SecretStr | None = Field(None, min_length=16)
-    """Opens what changes the service to whoever sends it: `Authorization: Bearer …`. Without one, that stays closed."""
-    feedback: Path | None = None
-    """Folder in which pictures are kept to train on: unsure, flagged and corrected ones. Without one, none is kept."""
-    feedback_below: float = Field(0.8, ge=0, le=1)
-    """Probability of the class found, below which a picture counts as unsure."""
-    feedback_pictures: int = Field(10_000, ge=1_000)
-    """Pictures that are kept, at most; the oldest go."""
-    feedback_bytes: PositiveInt = 256 * 1024 * 1024
-    """Bytes that they may take, at most."""
-    feedback_days: float = Field(90.0, gt=0)
-    """Days that a picture is kept, at most."""
-    default_model: str = "mnist"
-    """Model that answers where a call names none."""
-    engine: Literal["openvino", "tensorflow"] = "openvino"
-    """What computes; tensorflow must be installed for the second."""
-    precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
-    """Arithmetic to compute in; auto is the fastest that costs a version no accuracy on this processor."""
-    threads: int = Field(0, ge=0)
-    """Threads that compute in each worker; 0 shares the cores out, and lends them to one while the others rest."""
-    max_batch: PositiveInt = 64
-    """Pictures that are computed at once, at most."""
-    max_queue: PositiveInt = 8192
-    """Pictures that wait in each worker, at most; beyond, callers get 503 at once."""
-    max_pictures: PositiveInt = 4096
-    """Pictures in one call, at most."""
-    max_body_bytes: PositiveInt = 32 * 1024 * 1024
-    """Bytes of one request body, at most."""
-    max_pixels: PositiveInt = 25_000_000
-    """Width times height of one picture, at most; checked before it is decoded."""
-    deadline_ms: PositiveInt = 10_000
-    """Milliseconds after which a picture that still waits is given up, with 504."""
-    body_s: float = Field(30.0, gt=0)
-    """Seconds in which a request body must have arrived."""
-    drain_s: float = Field(3.0, ge=0)
-    """Seconds from SIGTERM until the port closes; readiness is red and calls are still answered."""
-    stop_s: PositiveInt = 5
-    """Seconds that accepted calls then have to finish."""
-    hang_s: float = Field(30.0, gt=0)
-    """Seconds without a sign of life after which a worker ends itself, to be replaced."""
-    inside: bool = True
-    """Whether the network may be looked into: /inside and /models/NAME/versions/V/network."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least level that is logged."""
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(default=0, ge=0, description="Processes that answer; 0 is one for each processor core.")
+    grpc_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port for the Open Inference Protocol over gRPC, which needs the extra grpc.",
+    )
+    models: Path = Field(default=Path("models"), description="Folder with the models: <name>/<version>/.")
+    poll_s: float = Field(
+        default=1.0, gt=0, description="Seconds between two looks at that folder: new versions, changed policies."
+    )
+    apply_s: float = Field(
+        default=60.0, gt=0, description="Seconds that a change by hand waits for all workers, at most."
+    )
+    admin_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Opens what changes the service: `Authorization: Bearer …`. Without one, that stays closed.",
+    )
+    feedback: Path | None = Field(
+        default=None,
+        description="Folder for pictures to train on: unsure, flagged and corrected ones. Without one, none is kept.",
+    )
+    feedback_below: float = Field(
+        default=0.8, ge=0, le=1, description="Probability of the class found, below which a picture counts as unsure."
+    )
+    feedback_pictures: int = Field(
+        default=10_000, ge=1_000, description="Pictures that are kept, at most; the oldest go."
+    )
+    feedback_bytes: PositiveInt = Field(default=256 * 1024 * 1024, description="Bytes that they may take, at most.")
+    feedback_days: float = Field(default=90.0, gt=0, description="Days that a picture is kept, at most.")
+    default_model: str = Field(default="mnist", description="Model that answers where a call names none.")
+    engine: Literal["openvino", "tensorflow"] = Field(
+        default="openvino", description="What computes; tensorflow must be installed for the second."
+    )
+    precision: Literal["auto", "f32", "bf16", "int8"] = Field(
+        default="auto",
+        description="Arithmetic to compute in; auto is the fastest that costs a version no accuracy on this processor.",
+    )
+    threads: int = Field(
+        default=0,
+        ge=0,
+        description="Threads that compute in each worker; 0 shares the cores out, and lends those that rest.",
+    )
+    max_batch: PositiveInt = Field(default=64, description="Pictures that are computed at once, at most.")
+    max_queue: PositiveInt = Field(
+        default=8192, description="Pictures that wait in each worker, at most; beyond, callers get 503 at once."
+    )
+    max_pictures: PositiveInt = Field(default=4096, description="Pictures in one call, at most.")
+    max_body_bytes: PositiveInt = Field(default=32 * 1024 * 1024, description="Bytes of one request body, at most.")
+    max_pixels: PositiveInt = Field(
+        default=25_000_000, description="Width times height of one picture, at most; checked before it is decoded."
+    )
+    deadline_ms: PositiveInt = Field(
+        default=10_000, description="Milliseconds after which a picture that still waits is given up, with 504."
+    )
+    body_s: float = Field(
+        default=30.0, gt=0, description="Seconds in which a request's head must have arrived, and then its body."
+    )
+    drain_s: float = Field(
+        default=3.0,
+        ge=0,
+        description="Seconds from SIGTERM until the port closes; readiness is red and calls are still answered.",
+    )
+    stop_s: PositiveInt = Field(default=5, description="Seconds that accepted calls then have to finish.")
+    hang_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds without a sign of life after which a worker ends itself, to be replaced.",
+    )
+    inside: bool = Field(
+        default=True, description="Whether the network may be looked into: /inside and /models/NAME/versions/V/network."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged."
+    )
+
+    @field_validator("admin_token")
+    @classmethod
+    def header_can_carry_token(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not re.fullmatch(r"[!-~][ -~]*[!-~]", token.get_secret_value()):
+            raise ValueError("a header can not carry it: expected letters of ASCII, digits and signs")
+        return token
 
     @field_validator("grpc_port")
     @classmethod

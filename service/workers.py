@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -22,6 +23,8 @@ from service.board import Board, claim
 from service.server import Server, configure
 from service.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that tells the metrics' library where the workers count together."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - preferred, as it is there even where the file system is read-only
@@ -36,13 +39,15 @@ def serve(settings: Settings) -> None:
     board = Board()
     config = configure(settings, board)
     listener = config.bind_socket()
+    if settings.grpc_port is not None:
+        check_port(settings.host, settings.grpc_port)
     if settings.processes == 1:
         with suppress(KeyboardInterrupt):  # raised again by uvicorn when it has ended in order
-            Server(config, listener, board).run()
+            Server(config, listener, board, settings.body_s).run()
         return
     with counting_together():
         # uvicorn's manager has no argument for the kind of worker.
-        multiprocess.Process = functools.partial(Worker, board)  # type: ignore[misc, assignment]
+        multiprocess.Process = functools.partial(Worker, board, settings.body_s)  # type: ignore[misc, assignment]
         gc.disable()  # what is imported stays: looking for rubbish in it would take a twelfth of the time
         import service.app  # noqa: F401 - once, here: the workers are forked, and share it
 
@@ -52,6 +57,21 @@ def serve(settings: Settings) -> None:
         manager.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in manager.processes):
         sys.exit(STARTUP_FAILURE)
+
+
+def check_port(host: str, port: int) -> None:
+    """See that gRPC can listen there: its library says so in a traceback of each worker only.
+
+    Raises:
+        SystemExit: It can not; the log says why.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            logger.error("gRPC can not listen on %s, port %d: %s", host, port, error.strerror)
+            sys.exit(1)
 
 
 @contextmanager
@@ -66,8 +86,9 @@ def counting_together() -> Iterator[None]:
 class Worker(multiprocess.Process):
     """A forked process: what the manager has imported is there at once, and in memory only once."""
 
-    def __init__(self, board: Board, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    def __init__(self, board: Board, head_s: float, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         self.board = board
+        self.head_s = head_s
         self.config = config
         (self.listener,) = sockets
         self.parent_conn, self.child_conn = Pipe()
@@ -87,7 +108,7 @@ class Worker(multiprocess.Process):
 
             count_in(folder, slot)
             self.board.take(slot)
-            self._server = Server(self.config, self.listener, self.board)
+            self._server = Server(self.config, self.listener, self.board, self.head_s)
             super().target(sockets)
 
 

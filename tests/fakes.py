@@ -28,6 +28,7 @@ class Reader:
 
     name = "reader"
     precision = "f32"
+    warm = True
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -131,7 +132,7 @@ class Store:
         path.write_text(text if isinstance(text, str) else json.dumps(text))
 
     def load(
-        self, engine: str, folder: Path, manifest: Manifest, threads: int, precision: str, *, spare: int
+        self, engine: str, folder: Path, manifest: Manifest, threads: int, precision: str, *, spare: int, at_once: bool
     ) -> Reader:
         """In the place of `engines.load`."""
         key = f"{manifest.name}/{manifest.version}"

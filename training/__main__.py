@@ -5,7 +5,6 @@ import contextlib
 import functools
 import logging
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from service.errors import ServiceError
-from service.manifest import Manifest
+from service.manifest import NAME, Manifest
 from training.config import DIGITS, LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
 from training.datasets import Dataset
 from training.errors import TrainingError
@@ -118,8 +117,8 @@ def read_flags(argv: list[str]) -> Config:
 
 def read_name(text: str) -> str:
     """A model's name, which becomes a folder and a part of addresses."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
-        raise argparse.ArgumentTypeError(f"expected letters, digits, '.', '_' and '-', found {text!r}")
+    if not NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"expected at most 64 letters, digits, '.', '_' and '-', found {text!r}")
     return text
 
 
@@ -151,7 +150,7 @@ def run(config: Config) -> Path:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns that each settling is a new function, as it is
 
     start = load_start(config.start, freeze=config.freeze) if config.start else None
-    origins = data.digests | (start.origin if start else {})
+    origins = data.digests | {"preparation": data.preparation} | (start.origin if start else {})
     recipe = suit(config.recipe, len(data.train), LEAST_STEPS)
     if data.classes != DIGITS:
         recipe = replace(recipe, flag=0.0)

@@ -1,7 +1,6 @@
 """The state of an unfinished run, one file per run, written whole after each epoch."""
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from service.files import whole
 from training.config import Config
 from training.errors import TrainingError
 
@@ -135,16 +135,9 @@ def restore(config: Config, network: keras.Model) -> Progress:
 
 def write(path: Path, arrays: Mapping[str, Any]) -> None:
     """Replace a state file, so that a kill at any moment leaves the old or the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with draft.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole(path) as file:
+        np.savez(file, **arrays)
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:

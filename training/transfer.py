@@ -28,8 +28,10 @@ SHAPES = {
     "conv_1": ((3, 3, 1, 32), (32,)),
     "conv_2": ((3, 3, 32, 64), (64,)),
 }
-"""Kernel and bias of what is taken over."""
+"""Kernel and bias of what is taken over: the first layers."""
 VARIABLES = "variables/variables"
+WEIGHT = "weights/{}/.ATTRIBUTES/VARIABLE_VALUE"
+"""In those, each kernel and bias, from the first layer on."""
 SIZES = (10, 100, 1_000)
 """Pictures a class with which is measured what the start gains."""
 DRAWS = {10: 3}
@@ -72,12 +74,14 @@ def load_start(folder: Path, *, freeze: bool = False) -> Start:
             raise TrainingError(f"{folder / path} is missing or damaged: expected SHA-256 {expected}")
     try:
         reader = tf.train.load_checkpoint(str(folder / VARIABLES))
-        shapes = {tuple(shape): variable for variable, shape in reader.get_variable_to_shape_map().items()}
-        layers = {
-            layer: tuple(reader.get_tensor(shapes[shape]).astype(np.float32) for shape in needed)
-            for layer, needed in SHAPES.items()
-        }
-    except (KeyError, ValueError, OSError, tf.errors.OpError):
+        # By number: the head's bias may have the shape of a convolution's.
+        arrays = iter(
+            [reader.get_tensor(WEIGHT.format(number)).astype(np.float32) for number in range(2 * len(SHAPES))]
+        )
+        layers = {layer: (next(arrays), next(arrays)) for layer in SHAPES}
+        if {layer: (kernel.shape, bias.shape) for layer, (kernel, bias) in layers.items()} != SHAPES:
+            raise ValueError("other shapes")
+    except (ValueError, OSError, tf.errors.OpError):
         raise TrainingError(
             f"{folder} has not the convolutions of the documented network: expected kernels of "
             f"{' and '.join(str(kernel) for kernel, _ in SHAPES.values())}; start from another version"

@@ -3,20 +3,24 @@
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Request
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ValidationError
 
 from service import bodies
 from service.access import authorise
 from service.api.operations import SharedDep, describe
-from service.api.schemas import Correction, ModelDetails, Problem, Target
+from service.api.schemas import REFUSED, Correction, ModelDetails, Target
 from service.errors import BadBody, FeedbackOff
 from service.feedback import Claim
 from service.state import Shared
 
+TOKEN = HTTPBearer(auto_error=False, description="CONVOLVE_ADMIN_TOKEN of the server.")
+"""Tells the document only: `authorise` is who looks."""
+
 router = APIRouter(
     tags=["admin"],
-    dependencies=[Depends(authorise)],
-    responses={status: {"model": Problem} for status in (401, 403, 404, 409, 504)},
+    dependencies=[Depends(TOKEN), Depends(authorise)],
+    responses=dict.fromkeys((400, 401, 403, 404, 409, 504, 507), REFUSED),
 )
 
 Version = Annotated[int, Path(ge=1, le=999_999_999)]

@@ -1,5 +1,6 @@
 """What the OpenAPI document says of the dialects of others. Describes; nothing is checked against it while serving."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -11,7 +12,11 @@ class Status(BaseModel):
     error: str
 
 
-FAILED = {"model": Status, "description": "What was expected, what was found, and how to fix it."}
+BYTES = {"schema": {"type": "string", "format": "binary"}}
+FAILED = {
+    "description": "What was expected, what was found, and how to fix it.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}}},
+}
 
 
 class Tensor(BaseModel):
@@ -76,19 +81,24 @@ class Classes(BaseModel):
     result: list[list[tuple[str, float]]] = Field(description="The same: the dialect's own document calls it so.")
 
 
-def name_in_path(*more: str) -> dict[str, Any]:
-    """The path's parameters: `name`, and more."""
+def name_in_path(*more: str, refused: Sequence[int] = (400, 404)) -> dict[str, Any]:
+    """The path's parameters, `name` and more; and the statuses of errors."""
     names = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in ("name", *more)]
-    return {"openapi_extra": {"parameters": names}}
+    return {"openapi_extra": {"parameters": names}, "responses": dict.fromkeys(refused, FAILED)}
 
 
-def asked_in_json(question: type[BaseModel], answer: type[BaseModel], *names: str) -> dict[str, Any]:
-    """A route of a dialect that asks and answers in JSON."""
+def asked_in_json(
+    question: type[BaseModel], answer: type[BaseModel], *names: str, binary: bool = False
+) -> dict[str, Any]:
+    """A route of a dialect that asks and answers in JSON, or also in bytes behind it."""
     schema = question.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)  # what a question is made of is in its answer as well, and described there
     return {
         "response_model": None,
-        "responses": {200: {"model": answer}, **dict.fromkeys((400, 404, 408, 413, 415, 503, 504), FAILED)},
+        "responses": {
+            200: {"model": answer, "content": {"application/octet-stream": BYTES} if binary else {}},
+            **dict.fromkeys((400, 404, 408, 413, 415, 503, 504), FAILED),
+        },
         "openapi_extra": {
             **name_in_path(*names)["openapi_extra"],
             "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},

@@ -76,7 +76,8 @@ async def listening(shared: Shared) -> AsyncIterator[None]:
         for method in SERVICE.methods
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
-    server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    server.add_insecure_port(f"{host}:{settings.grpc_port}")
     await server.start()
     try:
         yield

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,7 +18,7 @@ from service import bodies, road, safetensors
 from service.api import native
 from service.api.schemas import INSIDE_API, NETWORK_API, OCCLUSION_API
 from service.door import Answer
-from service.errors import BadQuery, UnknownVersion
+from service.errors import BadQuery
 from service.inside import Microscope
 from service.layers import Layer, Numbers
 from service.pictures import Seen
@@ -38,11 +39,10 @@ ERRATUM = "The lecture slides print 18,494; their own formula, and their own tot
 @router.post("/inside", **INSIDE_API)
 async def look_inside(request: Request) -> Response:
     """Every value that the network computes for one picture, layer by layer."""
-    query = parse_query(request, "model", "version", "prepare", "layers", "format")
+    query = parse_query(request, "model", "version", "label", "prepare", "layers", "format")
     shared, serving = find(request, query)
     seen = await see(request, serving, query)
-    microscope, folder = opened(shared, serving)
-    layers, values = await microscope.look(folder, seen.pixels)
+    layers, values = await microscope(shared).look(folder_of(shared, serving), serving.manifest, seen.pixels)
     probabilities = values[layers[-1].name]
     layers = select(layers, query.get("layers", "all"))
     values = {
@@ -81,8 +81,8 @@ async def look_inside(request: Request) -> Response:
 @router.post("/inside/occlusion", **OCCLUSION_API)
 async def occlude(request: Request) -> Response:
     """The probabilities with one small square of the prepared picture after the other covered by background."""
-    query = parse_query(request, "model", "version", "prepare", "patch", "stride")
-    _, serving = find(request, query)
+    query = parse_query(request, "model", "version", "label", "prepare", "patch", "stride")
+    shared, serving = find(request, query)
     seen = await see(request, serving, query)
     side = max(seen.pixels.shape[:2])
     patch = native.number("patch", query.get("patch", str(max(1, round(side * 5 / 28)))))
@@ -91,7 +91,9 @@ async def occlude(request: Request) -> Response:
     rows, columns = covered.shape[:2]
     questions = np.concatenate([seen.pixels[None], covered.reshape(-1, *seen.pixels.shape)])
     # Through the queue as all others, but not counted as pictures that somebody asked about.
-    answers = (await serving.batcher.predict(questions)).probabilities
+    size = min(shared.settings.max_batch, shared.settings.max_queue)
+    parts = [await serving.batcher.predict(questions[at : at + size]) for at in range(0, len(questions), size)]
+    answers = np.concatenate([part.probabilities for part in parts])
     return Answer(
         {
             "model": serving.manifest.name,
@@ -109,8 +111,7 @@ async def show_network(request: Request, name: str, version: str) -> Response:
     """The layers of a version that serves: shapes, parameters, what each value comes from, and the weights."""
     query = parse_query(request, "weights", "unit", "format")
     shared, serving = find(request, {"model": name, "version": version})
-    microscope, folder = opened(shared, serving)
-    layers = await microscope.layers(folder)
+    layers = await microscope(shared).layers(folder_of(shared, serving), serving.manifest)
     facts = {
         "model": serving.manifest.name,
         "version": serving.manifest.version,
@@ -137,6 +138,8 @@ def parse_query(request: Request, *known: str) -> dict[str, str]:
         if name not in known or name in query:
             raise BadQuery("an unknown or repeated parameter", expected=", ".join(known), found=ascii(name)[:80])
         query[name] = value
+    if {"version", "label"} <= query.keys():
+        raise BadQuery("a version and a label are both given", expected="one of them", found="both")
     for name, values in (("prepare", ("auto", "none")), ("format", ("json", "safetensors"))):
         if query.get(name, values[0]) not in values:
             raise BadQuery(f"{name} is not understood", expected=" or ".join(values), found=ascii(query[name])[:80])
@@ -147,24 +150,20 @@ def find(request: Request, query: Mapping[str, str]) -> tuple[Shared, Serving]:
     """The version that is asked for, noted for the metrics."""
     shared: Shared = request.state.shared
     version = native.number("version", query["version"]) if "version" in query else None
-    serving = shared.registry.get(query.get("model"), version)
+    serving = shared.registry.get(query.get("model"), version, query.get("label"), request.scope["headers"])
     request.state.serving = serving
     return shared, serving
 
 
-def opened(shared: Shared, serving: Serving) -> tuple[Microscope, Any]:
-    """The microscope, and where the version lies."""
+def microscope(shared: Shared) -> Microscope:
+    """What looks into networks."""
     assert shared.microscope is not None  # noqa: S101 - without it, these routes are not there
-    name, version = serving.manifest.name, serving.manifest.version
-    folder = shared.registry.repository.folder(name, version)
-    if not folder.is_dir():
-        raise UnknownVersion(
-            "the version still answers, but can not be looked into",
-            expected=f"its folder, {name}/{version}",
-            found="it was removed",
-            fix="put it back, or let another version serve",
-        )
-    return shared.microscope, folder
+    return shared.microscope
+
+
+def folder_of(shared: Shared, serving: Serving) -> Path:
+    """Where a version lies."""
+    return shared.registry.repository.folder(serving.manifest.name, serving.manifest.version)
 
 
 async def see(request: Request, serving: Serving, query: Mapping[str, str]) -> Seen:

@@ -21,7 +21,7 @@ from service.door import Answer, HotRoute
 from service.engines import Answers
 from service.errors import BadBody, BadQuery, ServiceError, UnsupportedMediaType
 from service.pictures import Seen
-from service.road import YIELD_EVERY, Source, ask, check_count, together
+from service.road import Source, ask, check_count, together
 from service.seen import show
 from service.serving import Serving
 from service.state import Shared
@@ -31,6 +31,8 @@ router = APIRouter(tags=["predict"], route_class=HotRoute)
 
 FIELDS = {"image": False, "images": True}
 """What JSON may have: one picture, or a list."""
+YIELD_EVERY = 32
+"""Pictures that are shown before others get a turn of the loop."""
 NONE = Answers(np.empty((0, 0), np.float32))
 """What is said of no picture."""
 
@@ -60,10 +62,10 @@ async def predict(request: Request) -> Response:
     sources = take_apart(body, request, serving, shared.settings.max_pictures)
     looked: list[Seen | ServiceError] = []
     if query.include:
-        looked = await road.prepare(serving, sources, query.prepare, road.inspect_one)
+        looked = await road.prepare(serving, sources, query.prepare, road.inspect_one, request)
         prepared = [item.pixels if isinstance(item, Seen) else item for item in looked]
     else:
-        prepared = await road.prepare(serving, sources, query.prepare, road.prepare_one)
+        prepared = await road.prepare(serving, sources, query.prepare, road.prepare_one, request)
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
     pixels = [item for item in prepared if not isinstance(item, ServiceError)]
     if len(prepared) == 1 and not pixels:

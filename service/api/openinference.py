@@ -30,6 +30,8 @@ from service.state import Shared
 ROUTES = "POST /v2/models/NAME[/versions/V]/infer, GET /v2/models/NAME[/versions/V][/ready], GET /v2/health/ready"
 MODEL = "/v2/models/{name:name}"
 VERSION = MODEL + "/versions/{version:name}"
+CHANGE = (400, 401, 403, 404, 409, 504, 507)
+"""Statuses with which a change of what serves is refused."""
 HEADER = "inference-header-content-length"
 """How long the JSON is, where binary tensors follow it. 0: no JSON, the body is the only input's data."""
 
@@ -39,8 +41,8 @@ SHORT = 1024
 router = APIRouter(tags=["Open Inference Protocol v2"], route_class=TerseRoute)
 
 
-@router.post(MODEL + "/infer", **asked_in_json(InferRequest, InferResponse))
-@router.post(VERSION + "/infer", **asked_in_json(InferRequest, InferResponse, "version"))
+@router.post(MODEL + "/infer", **asked_in_json(InferRequest, InferResponse, binary=True))
+@router.post(VERSION + "/infer", **asked_in_json(InferRequest, InferResponse, "version", binary=True))
 async def infer(request: Request) -> Response:
     """Probabilities for a tensor of pictures: pixels as numbers, or picture files as BYTES."""
     shared: Shared = request.scope["state"]["shared"]
@@ -48,7 +50,7 @@ async def infer(request: Request) -> Response:
     body = await bodies.read_inflated(request, shared.settings)
     started = time.perf_counter()
     question = read(body, request.headers.get(HEADER), serving)
-    pixels = await inference.prepare(serving, question, shared.settings.max_pictures)
+    pixels = await inference.prepare(serving, question, shared.settings.max_pictures, request)
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
     return tell(serving, question, await road.ask(request, serving, pixels))
 
@@ -91,14 +93,14 @@ def understand(text: bytes, behind: int, manifest: Manifest) -> Question:
     inference.check_names("input", [each.get("name") for each in given], [manifest.input.name])
     parameters = parameters_of(asked)
     binary = flag(parameters, "binary_data_output", default=False)
-    name = asked.get("id", "")
-    if not isinstance(name, str):
+    name = asked.get("id")
+    if not isinstance(name, str | None):
         raise BadBody("the id is no text", expected="text", found=ascii(name)[:40])
     return Question(
         tensor_of(given[0], behind),
         wanted_of(asked, manifest, binary) if asked.get("outputs") else [Wanted(manifest.output, binary)],
         inference.mode_of(parameters.get("prepare", "auto")),
-        name,
+        name or "",
     )
 
 
@@ -258,7 +260,7 @@ async def repository(request: Request) -> Response:
     return Answer(inference.index(shared.registry.states(), only_ready=flag(asked, "ready", default=False)))
 
 
-@router.post("/v2/repository/models/{name:name}/load", **name_in_path())
+@router.post("/v2/repository/models/{name:name}/load", **name_in_path(refused=CHANGE))
 async def load(request: Request) -> Response:
     """Look at the model's folder at once, and bring it back if it was unloaded."""
     await check_change(request)
@@ -266,7 +268,7 @@ async def load(request: Request) -> Response:
     return Answer({})
 
 
-@router.post("/v2/repository/models/{name:name}/unload", **name_in_path())
+@router.post("/v2/repository/models/{name:name}/unload", **name_in_path(refused=CHANGE))
 async def unload(request: Request) -> Response:
     """Take all versions of the model out of service. What is in flight is answered."""
     await check_change(request)

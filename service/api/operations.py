@@ -10,13 +10,13 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from service.api.schemas import (
+    REFUSED,
     History,
     HistoryEvent,
     Model,
     ModelDetails,
     Models,
     NoveltyState,
-    Problem,
     TrialState,
 )
 from service.metrics import CONTENT_TYPE
@@ -25,6 +25,9 @@ from service.registry import Registry, State
 from service.state import Shared
 
 router = APIRouter()
+
+METRICS = CONTENT_TYPE.partition(";")[0]
+TEXT = {"schema": {"type": "string"}}
 
 
 def get_shared(request: Request) -> Shared:
@@ -41,13 +44,13 @@ def list_models(shared: SharedDep) -> Models:
     return Models(models=[show(shared.registry, state) for state in shared.registry.states()])
 
 
-@router.get("/models/{name}", tags=["models"], response_model_exclude_none=True, responses={404: {"model": Problem}})
+@router.get("/models/{name}", tags=["models"], response_model_exclude_none=True, responses={404: REFUSED})
 async def show_model(name: str, shared: SharedDep) -> ModelDetails:
     """One model: its versions, their labels, and the policy in force."""
     return await describe(shared, name)
 
 
-@router.get("/models/{name}/history", tags=["models"], responses={404: {"model": Problem}})
+@router.get("/models/{name}/history", tags=["models"], responses={404: REFUSED})
 async def show_history(name: str, shared: SharedDep) -> History:
     """What happened to a model: versions loaded, refused, tried out, promoted, taken back."""
     events = await shared.control.events(name)
@@ -108,14 +111,14 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/health/ready", tags=["health"], responses={503: {"model": Problem}})
+@router.get("/health/ready", tags=["health"], responses={503: REFUSED})
 async def ready(shared: SharedDep) -> dict[str, str]:
     """Whether calls should be sent here: the default model has answered rightly, and we are not going down."""
     manifest = shared.ready().manifest
     return {"status": "ready", "model": manifest.name, "version": str(manifest.version)}
 
 
-@router.get("/metrics", tags=["metrics"], response_class=Response)
+@router.get("/metrics", tags=["metrics"], response_class=Response, responses={200: {"content": {METRICS: TEXT}}})
 def metrics(shared: SharedDep) -> Response:
     """All series of all workers, for Prometheus."""
     return Response(shared.metrics.page(), media_type=CONTENT_TYPE)

@@ -167,7 +167,7 @@ class Correction(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     request_id: str = Field(min_length=1, max_length=128, description="`X-Request-ID` of the answer.")
-    picture: int = Field(0, strict=True, ge=0, description="Its place among those that were answered.")
+    picture: int = Field(0, strict=True, ge=0, description="Its place in the call, from 0 on; bad ones count.")
     label: str | None = Field(None, max_length=200, description="The right class; without one, it is only flagged.")
 
 
@@ -222,7 +222,6 @@ PARAMETERS = [
     },
 ]
 REFUSED = {
-    "model": Problem,
     "description": "What was expected, what was found, and how to fix it.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }

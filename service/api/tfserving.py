@@ -64,11 +64,11 @@ async def predict(request: Request) -> Response:
     asked = parse(body)
     check_signature(asked)
     only = serving.manifest.input.name
-    if ("instances" in asked) == ("inputs" in asked):
+    if (asked.get("instances") is None) == (asked.get("inputs") is None):
         raise BadBody(
             "the JSON has not the fields that we read", expected="either instances or inputs", found=told(asked)
         )
-    if "instances" in asked:
+    if asked.get("instances") is not None:
         key, given = "predictions", [named(each, only) for each in listed(asked["instances"], "instances")]
     else:
         value = named(asked["inputs"], only)
@@ -84,7 +84,7 @@ async def classify(request: Request) -> Response:
     asked = parse(await bodies.read_inflated(request, shared.settings))
     started = time.perf_counter()
     check_signature(asked)
-    context = asked.get("context", {})
+    context = {} if asked.get("context") is None else asked["context"]
     examples = listed(asked.get("examples"), "examples")
     only = serving.manifest.input.name
     rows = await ask(request, serving, [feature(each, context, only) for each in examples], started)
@@ -118,8 +118,8 @@ def parse(body: bytes) -> dict[str, Any]:
 
 def check_signature(asked: dict[str, Any]) -> None:
     """The signature that a request names, if it does."""
-    name = asked.get("signature_name", SIGNATURE)
-    if name not in (SIGNATURE, ""):
+    name = asked.get("signature_name")
+    if name not in (SIGNATURE, "", None):
         raise BadBody("the model has not that signature", expected=SIGNATURE, found=ascii(name)[:80])
 
 
@@ -184,7 +184,7 @@ async def ask(request: Request, serving: Serving, sources: list[Source], started
     """The answers to what was sent."""
     shared: Shared = request.scope["state"]["shared"]
     road.check_count(len(sources), shared.settings.max_pictures)
-    pixels = await road.prepare_all(serving, sources, "auto")
+    pixels = await road.prepare_all(serving, sources, "auto", request)
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
     return (await road.ask(request, serving, pixels)).probabilities
 

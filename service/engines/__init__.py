@@ -40,6 +40,8 @@ class Engine(Protocol):
     """`openvino` or `tensorflow`."""
     precision: str
     """Arithmetic it computes in, such as `f32`."""
+    warm: bool
+    """Whether it has computed batches of every size already, so that none takes longer than the next one."""
 
     def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         """Probabilities of every class, and how unlike the training set each picture is, if the version can tell.
@@ -54,7 +56,14 @@ class Engine(Protocol):
 
 
 def load(
-    engine: str, folder: Path, manifest: Manifest, threads: int, precision: str = "f32", *, spare: int = 0
+    engine: str,
+    folder: Path,
+    manifest: Manifest,
+    threads: int,
+    precision: str = "f32",
+    *,
+    spare: int = 0,
+    at_once: bool = False,
 ) -> Engine:
     """Load the SavedModel in `folder`.
 
@@ -67,6 +76,7 @@ def load(
         threads: How many may compute.
         precision: `f32`, `bf16`, `int8`, or `auto`; f32 where the version or the processor has not what is asked for.
         spare: How many more, at times. Only OpenVINO's small networks make use of them.
+        at_once: Be there as soon as pictures can be answered at all, and quick a moment later.
 
     Raises:
         BadVersion: The files can not be loaded, or hold other signatures than the manifest says.
@@ -77,4 +87,4 @@ def load(
         return TensorFlowEngine(folder, manifest, threads)
     from service.engines.openvino import OpenVINOEngine
 
-    return OpenVINOEngine(folder, manifest, threads, precision, spare=spare)
+    return OpenVINOEngine(folder, manifest, threads, precision, spare=spare, at_once=at_once)

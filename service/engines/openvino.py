@@ -20,7 +20,8 @@ from service.errors import BadVersion
 from service.manifest import Manifest
 
 SIZES = (16, 4, 1)
-"""Batch sizes that a small network is compiled for. A larger one computes a picture no quicker than 16 do."""
+"""Batch sizes that a small network is compiled for, the one that answers anything last. A larger one computes a picture
+no quicker than 16 do."""
 WIDE = (16, 1)
 """Of these, the ones that are compiled for spare threads, too; each copy takes 5 MB."""
 SMALL = 5_000_000
@@ -41,13 +42,18 @@ NICENESS = 5
 class Fixed(NamedTuple):
     """The network for one batch size, with what goes in and comes out lying ready: to ask for that takes a while."""
 
+    size: int
     infer: Callable[[], object]
     given: NDArray[np.uint8]
     found: list[NDArray[np.float32]]
 
     @classmethod
     def of(cls, request: openvino.InferRequest) -> "Fixed":
-        return cls(request.infer, request.input_tensors[0].data, [each.data for each in request.output_tensors])
+        given = request.input_tensors[0].data
+        fixed = cls(len(given), request.infer, given, [each.data for each in request.output_tensors])
+        given[:] = 0
+        fixed.infer()  # the first time takes longer
+        return fixed
 
 
 class OpenVINOEngine:
@@ -56,13 +62,22 @@ class OpenVINOEngine:
     name = "openvino"
 
     def __init__(
-        self, folder: Path, manifest: Manifest, threads: int, precision: str = "f32", *, spare: int = 0
+        self,
+        folder: Path,
+        manifest: Manifest,
+        threads: int,
+        precision: str = "f32",
+        *,
+        spare: int = 0,
+        at_once: bool = False,
     ) -> None:
         self.core = openvino.Core()
+        # Mapped, weights would go with a file that is overwritten while they are compiled, and this process with them.
+        self.core.set_property({"ENABLE_MMAP": False})
         self.precision = choose(precision, manifest, self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         self.classes = len(manifest.labels)
         self.scores = manifest.novelty is not None
-        self.sizes = SIZES if manifest.parameters < SMALL else ()
+        self.warm = self.fixed = manifest.parameters < SMALL
         own = manifest.precisions[self.precision].network if self.precision in manifest.precisions else ""
         # Only what needs no interpreter is done by the compiler, which may stand back.
         self.compiler = ThreadPoolExecutor(1, "compiler", initializer=stand_back if threads == 1 else None)
@@ -71,13 +86,13 @@ class OpenVINOEngine:
             check(network, manifest)
             if self.scores:
                 network = novelty.join(network, novelty.read(self.core, folder, manifest))
-            if self.sizes:
-                drafts = [resize(network, size) for size in self.sizes]
-                self.narrow = self.compiler.submit(self.compile_all, drafts, threads).result()
-                self.wide = self.narrow  # until those for more threads are there: nobody waits for them
-                if spare:
-                    widening = self.compiler.submit(self.widen, drafts, threads + spare)
-                    widening.add_done_callback(lambda done: done.result())  # an error is logged there
+            if self.fixed:
+                drafts = [resize(network, size) for size in SIZES]
+                first, later = (drafts[-1:], drafts[:-1]) if at_once else (drafts, [])
+                self.narrow = self.wide = self.compiler.submit(self.compile_all, first, threads).result()
+                # Nobody waits for the others, nor for those for more threads.
+                completing = self.compiler.submit(self.complete, later, drafts, threads, spare)
+                completing.add_done_callback(lambda done: done.result())  # an error is logged there
             else:
                 self.any = self.compiler.submit(self.compile, resize(network, -1), threads).result()
         except RuntimeError as error:
@@ -107,22 +122,27 @@ class OpenVINOEngine:
         }
         return self.core.compile_model(draft, "CPU", options).create_infer_request()
 
-    def widen(self, drafts: Sequence[openvino.Model], threads: int) -> None:
-        """Have networks that compute with more threads, for when they are free."""
-        self.wide = [
-            Fixed.of(self.compile(draft, threads)) if size in WIDE else fixed
-            for size, draft, fixed in zip(self.sizes, drafts, self.narrow, strict=True)
-        ]
-        trim()
+    def complete(
+        self, later: Sequence[openvino.Model], drafts: Sequence[openvino.Model], threads: int, spare: int
+    ) -> None:
+        """Have the larger sizes too, and networks that compute with spare threads, for when they are free."""
+        if later:
+            self.narrow = self.wide = [*self.compile_all(later, threads), *self.narrow]
+        if spare:
+            self.wide = [
+                Fixed.of(self.compile(draft, threads + spare)) if fixed.size in WIDE else fixed
+                for draft, fixed in zip(drafts, self.narrow, strict=True)
+            ]
+            trim()
 
     def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
-        if not self.sizes:
+        if not self.fixed:
             found = self.any.infer([pixels])
             return Answers(np.array(found[0]), np.array(found[1][:, 0]) if self.scores else None)
         probabilities = np.empty((len(pixels), self.classes), np.float32)
         scores = np.empty((len(pixels), 1), np.float32) if self.scores else None
         start = 0
-        for size, (infer, given, found) in zip(self.sizes, self.wide if spare else self.narrow, strict=True):
+        for size, infer, given, found in self.wide if spare else self.narrow:
             # One or two short of 16, what stands there from before is computed along: quicker than several small ones.
             while (count := min(size, len(pixels) - start)) >= size - size // 8:
                 # Copied: OpenVINO shares only arrays that it could write to, and 784 bytes are nothing.
@@ -151,10 +171,13 @@ def trim() -> None:
 def stand_back() -> None:
     """Lower the priority of this thread, and of those that it starts; where one thread computes, that is none of these.
 
+    Never raise it: who may not do that has a server with a low one.
+
     Linux has a priority for each thread; elsewhere there is only that of the process.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def choose(asked: str, manifest: Manifest, capabilities: list[str]) -> str:

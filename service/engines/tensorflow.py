@@ -22,6 +22,7 @@ class TensorFlowEngine:
 
     name = "tensorflow"
     precision = "f32"
+    warm = False
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
         limit_threads(threads)

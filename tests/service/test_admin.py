@@ -90,6 +90,12 @@ def test_a_short_token_is_refused_at_start() -> None:
         Settings(admin_token="short")
 
 
+@pytest.mark.parametrize("token", ["schlüssel für alle Türen", " sixteen letters", "sixteen letters\n"])
+def test_a_token_that_no_header_carries_is_refused_at_start(token: str) -> None:
+    with pytest.raises(ValueError, match="a header can not carry it"):
+        Settings(admin_token=token)  # type: ignore[arg-type]
+
+
 def test_the_token_shows_nowhere() -> None:
     assert TOKEN not in repr(Settings(admin_token=TOKEN))
 
@@ -110,6 +116,17 @@ def test_promote_and_roll_back(admin: TestClient, store: Store) -> None:
         ("taken back", 1),
     ]
     assert json.loads((store.root / "mnist" / "policy.json").read_text()) == {"labels": {"stable": 2}, "never": [1]}
+
+
+def test_roll_back_from_a_stable_version_that_does_not_serve(store: Store, start: Start) -> None:
+    store.add(1)
+    remove_graph(store.add(2))
+    store.policy({"labels": {"stable": 2, "previous": 1}})
+    client = start(models=store.root, admin_token=TOKEN)
+    assert answering(client) == 1
+    assert client.post("/models/mnist/rollback", headers=BEARER).json()["version"] == 1
+    assert answering(client) == 1
+    assert json.loads((store.root / "mnist" / "policy.json").read_text()) == {"labels": {"stable": 1}, "never": [2]}
 
 
 def test_promote_by_label(admin: TestClient, store: Store) -> None:

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from service import feedback
 from service.engines import Answers
 from service.feedback import Call, Claim, Feedback, folder_of
+from service.files import whole
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.fakes import Reader, Store, picture
@@ -139,7 +140,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
         raise OSError(28, "No space left on device")
 
     ask(client, 3)
-    monkeypatch.setattr(feedback, "write", full)
+    monkeypatch.setattr(feedback, "whole", full)
     assert client.post("/feedback", json={"request_id": "one", "label": "1"}).status_code == 507
 
 
@@ -197,6 +198,27 @@ def test_number_bytes_and_age_are_capped_and_labelled_ones_go_last(tmp_path: Pat
     assert sum(path.stat().st_size for path in tmp_path.glob("feedback/*/*/*/*.png")) <= 10_000
 
 
+def test_many_workers_keep_what_people_said(tmp_path: Path) -> None:
+    keeping = Feedback(
+        tmp_path / "feedback",
+        Settings(models=tmp_path / "models", workers=64, feedback_pictures=1000),
+        Metrics(CollectorRegistry()),
+    )
+    for number in range(40):
+        keeping.keep(call(number), 0, "1", "labelled")
+    assert len(list(tmp_path.glob("feedback/mnist/labelled/*/*.png"))) == 40
+
+
+def test_old_pictures_go_although_none_is_written(tmp_path: Path, store: Store, start: Start) -> None:
+    store_of(tmp_path).keep(call(1), 0, "1", "labelled")
+    (old,) = tmp_path.glob("feedback/mnist/labelled/1/*.png")
+    os.utime(old, (0, 0))
+    store.add(1)
+    keeping: Feedback = start(models=store.root, feedback=tmp_path / "feedback").app_state["shared"].feedback  # type: ignore[attr-defined]
+    keeping.writer.submit(lambda: None).result(30)  # after what was asked for at the start
+    assert not old.exists()
+
+
 def test_memory_is_bounded(tmp_path: Path, store: Store, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feedback, "RECENT", 10)
     for number in range(30):
@@ -226,3 +248,26 @@ def test_every_class_has_a_folder_of_its_own_inside(tmp_path: Path, label: str, 
     assert folder in (None, folder_of(label))
     (tmp_path / folder_of(label)).mkdir()
     assert (tmp_path / folder_of(label)).resolve().parent == tmp_path.resolve()
+
+
+def test_long_classes_that_begin_alike_have_two_folders() -> None:
+    assert folder_of("漢" * 30 + "一") != folder_of("漢" * 30 + "二")
+
+
+def test_what_is_written_can_be_read_by_others(tmp_path: Path) -> None:
+    store_of(tmp_path).keep(call(1), 0, "1", "labelled")
+    (path,) = tmp_path.glob("feedback/mnist/labelled/1/*.png")
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kept").write_bytes(b"before")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"), whole(tmp_path / "kept") as file:
+        file.write(b"after")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept").read_bytes() == b"before"

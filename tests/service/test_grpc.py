@@ -19,6 +19,7 @@ from tests.fakes import Failing, Reader, Store, Wary, answer_to, picture, tell_n
 from tests.service.conftest import EXAMPLES, ROOT, Start
 from tests.service.test_admin import BEARER, TOKEN
 from tests.service.test_openinference import elements
+from tests.service.test_server import PATIENCE_S, Server, serving
 
 SEVEN = (EXAMPLES / "seven.png").read_bytes()
 NUMBERS = [3, 300, 4321]
@@ -286,3 +287,30 @@ def test_it_is_off_by_default_and_says_what_is_missing(monkeypatch: pytest.Monke
     monkeypatch.setattr(settings, "find_spec", lambda name: None)
     with pytest.raises(ValidationError, match="the extra grpc"):
         Settings(grpc_port=8001)
+
+
+def test_an_address_of_ipv6_is_listened_on() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    port = free_port()
+    with (
+        serving("--workers", "1", "--host", "::", "--grpc-port", str(port)),
+        grpc.insecure_channel(f"[::1]:{port}") as channel,
+    ):
+        live = channel.unary_unary(
+            f"/{SERVICE.full_name}/ServerLive",
+            request_serializer=MESSAGES["ServerLiveRequest"].SerializeToString,
+            response_deserializer=MESSAGES["ServerLiveResponse"].FromString,
+        )
+        assert live(MESSAGES["ServerLiveRequest"](), timeout=PATIENCE_S).live
+
+
+def test_a_port_in_use_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = Server("--workers", "2", "--grpc-port", str(port))
+        said = server.output()
+        assert server.process.wait(PATIENCE_S) == 1
+        server.process.stdout.close()  # type: ignore[union-attr]
+    assert f"gRPC can not listen on 127.0.0.1, port {port}" in said
+    assert "Traceback" not in said

@@ -18,6 +18,7 @@ from service.inside import Microscope
 from service.layers import Pair, Reach, read, stack
 from tests.fakes import Reader
 from tests.service.conftest import EXAMPLES, ROOT, Start, png
+from tests.service.test_admin import BEARER, TOKEN
 
 SEVEN = (EXAMPLES / "seven.png").read_bytes()
 FOLDER = ROOT / "models" / "mnist" / "1"
@@ -228,6 +229,54 @@ def test_a_version_whose_folder_is_gone_can_not_be_looked_into(start: Start, fir
     response = client.post("/inside", content=SEVEN)
     assert response.status_code == 404
     assert "removed" in response.json()["found"]
+
+
+def test_another_version_under_the_same_number_is_the_one_that_is_shown(
+    start: Start, first: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(first, tmp_path, dirs_exist_ok=True)
+    client = start(models=tmp_path, admin_token=TOKEN)
+    before = client.post("/inside", content=SEVEN).json()["probabilities"]
+    client.post("/models/mnist/unload", headers=BEARER)
+    shutil.rmtree(tmp_path / "mnist" / "1")
+    shutil.copytree(ROOT / "models" / "mnist" / "2", tmp_path / "mnist" / "1")
+    manifest = json.loads((tmp_path / "mnist" / "1" / "manifest.json").read_text())
+    (tmp_path / "mnist" / "1" / "manifest.json").write_text(json.dumps({**manifest, "version": 1}))
+    assert client.post("/models/mnist/load", headers=BEARER).status_code == 200
+    (answer,) = client.post("/predict", content=SEVEN).json()["predictions"]
+    after = client.post("/inside", content=SEVEN).json()["probabilities"]
+    np.testing.assert_allclose(after, answer["probabilities"], atol=1e-2)
+    assert after != before
+
+
+def test_files_that_were_replaced_meanwhile_are_not_shown(start: Start, first: Path, tmp_path: Path) -> None:
+    shutil.copytree(first, tmp_path, dirs_exist_ok=True)
+    client = start(models=tmp_path, poll_s=3600)
+    shutil.copytree(ROOT / "models" / "mnist" / "2", tmp_path / "mnist" / "1", dirs_exist_ok=True)
+    response = client.post("/inside", content=SEVEN)
+    assert response.status_code == 404
+    assert response.json()["found"] == "other files"
+
+
+def test_a_label_and_the_callers_of_a_canary_are_known(start: Start, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "models", tmp_path, dirs_exist_ok=True)
+    policy = {"versions": "all", "labels": {"stable": 1}, "canary": {"version": "latest", "share": 0.5}}
+    (tmp_path / "mnist" / "policy.json").write_text(json.dumps(policy))
+    client = start(models=tmp_path)
+    assert client.post("/inside?label=stable", content=SEVEN).json()["version"] == 1
+    assert client.post("/inside?label=stable&version=1", content=SEVEN).status_code == 400
+    found = set()
+    for number in range(16):
+        key = {"x-canary-key": f"caller {number}"}
+        version = client.post("/predict", content=SEVEN, headers=key).json()["version"]
+        assert client.post("/inside", content=SEVEN, headers=key).json()["version"] == version
+        found.add(version)
+    assert found == {1, 2}
+
+
+def test_a_short_queue_is_enough_for_an_occlusion(start: Start) -> None:
+    client = start(max_queue=100, max_pictures=100)
+    assert client.post("/inside/occlusion", content=SEVEN).status_code == 200
 
 
 def test_switched_off(start: Start) -> None:

@@ -264,6 +264,20 @@ def test_a_refused_version_that_is_removed_is_forgotten(store: Store) -> None:
     check(store, body)
 
 
+def test_a_model_that_never_served_and_is_removed_is_forgotten(store: Store) -> None:
+    remove_graph(store.add(1))
+
+    async def body(lifecycle: Lifecycle) -> None:
+        value = lifecycle.metrics.registry.get_sample_value
+        assert value("convolve_model_versions", {"model": "mnist", "state": "refused"}) == 1
+        shutil.rmtree(store.root / "mnist")
+        await lifecycle.refresh()
+        assert not lifecycle.registry.refused
+        assert value("convolve_model_versions", {"model": "mnist", "state": "refused"}) == 0
+
+    check(store, body)
+
+
 def test_an_empty_or_failing_listing_unloads_nothing(store: Store) -> None:
     for version in (1, 2):
         store.add(version)

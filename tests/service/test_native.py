@@ -82,6 +82,22 @@ class TestForms:
         assert only(client.post("/predict", content=body + b"--x--\r\n", headers=headers))["label"] == "7"
 
     @pytest.mark.parametrize(
+        "headers",
+        [
+            b"Content-Disposition: form-data; name=\"a\"; filename*=utf-8''%E2%82%AC.tif\r\n",
+            b'X-Empty:\r\nContent-Disposition: form-data; name="a"; filename="a.tif"\r\n',
+        ],
+        ids=["a name in another alphabet", "after an empty header"],
+    )
+    def test_a_file_that_is_no_picture_keeps_its_place(self, client: TestClient, headers: bytes) -> None:
+        other = b'--x\r\nContent-Disposition: form-data; name="b"; filename="b.png"\r\n\r\n' + SEVEN
+        body = b"--x\r\n" + headers + b"\r\nnothing\r\n" + other + b"\r\n--x--\r\n"
+        response = client.post("/predict", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+        first, second = response.json()["predictions"]
+        assert first["error"]["status"] == 415
+        assert second["label"] == "7"
+
+    @pytest.mark.parametrize(
         "text",
         [
             base64.b64encode(SEVEN).decode(),

@@ -305,7 +305,8 @@ class TestOutputs:
             more = {"id": "42", "parameters": {"binary_data_output": binary, "mine": 7}}
             answer, _ = split(post(client, {**body, **more}, PICTURES.tobytes()))
             assert (answer["id"], answer["model_name"], answer["model_version"]) == ("42", "mnist", "1")
-        assert "id" not in post(client, body, PICTURES.tobytes()).json()
+        for none in ({}, {"id": None, "parameters": None, "outputs": None}):
+            assert "id" not in post(client, {**body, **none}, PICTURES.tobytes()).json()
 
     @pytest.mark.parametrize(
         ("outputs", "word"),

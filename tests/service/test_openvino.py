@@ -1,11 +1,15 @@
 """The engine computes in the quickest arithmetic that costs nothing, and says which."""
 
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from service.engines.openvino import OpenVINOEngine, choose
+from service.engines.openvino import NICENESS, OpenVINOEngine, choose, stand_back
 from service.manifest import Manifest, Precision
 from tests.service.conftest import ROOT, Start
 from training import strokes
@@ -73,6 +77,33 @@ def test_spare_threads_answer_the_same(precision: str) -> None:
         np.testing.assert_allclose(found.novelty, expected.novelty, atol=1e-5)
 
 
+def test_a_network_that_is_there_at_once_answers_the_same_and_is_complete_in_the_end() -> None:
+    folder = ROOT / "models" / "mnist" / "2"
+    pictures = np.concatenate([strokes.golden((28, 28, 1))] * 4)
+    expected = OpenVINOEngine(folder, Manifest.read(folder), 1).predict(pictures)
+    engine = OpenVINOEngine(folder, Manifest.read(folder), 1, spare=1, at_once=True)
+    first = engine.predict(pictures)
+    engine.compiler.shutdown(wait=True)
+    assert [fixed.size for fixed in engine.narrow] == [fixed.size for fixed in engine.wide] == [16, 4, 1]
+    for found in (first, engine.predict(pictures), engine.predict(pictures, spare=True)):
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
+        np.testing.assert_allclose(found.novelty, expected.novelty, atol=1e-5)
+
+
 def test_models_tells_which_was_taken(start: Start) -> None:
     asked = start(precision="f32").get("/models").json()["models"]
     assert [model["precision"] for model in asked if model["state"] == "serving"] == ["f32"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
+@pytest.mark.parametrize(("before", "after"), [(0, NICENESS), (10, 10)])
+def test_who_compiles_stands_back_and_never_forward(before: int, after: int) -> None:
+    def work() -> int:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), before)
+        stand_back()
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    if os.getpriority(os.PRIO_PROCESS, 0) > before:
+        pytest.skip("this process has a lower priority already")
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(work).result() == after

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -243,6 +243,78 @@ def test_a_slow_body_is_answered_408_and_harms_nobody() -> None:
         slow.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
         assert server.ask("POST", "/predict", SEVEN)[0] == 200
         assert slow.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+def test_a_head_that_does_not_come_is_not_waited_for_for_ever() -> None:
+    with serving("--workers", "1", "--body-s", "0.3") as server, ExitStack() as stack:
+        silent, half = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S))
+            for _ in range(2)
+        )
+        half.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Le")
+        assert server.ask("POST", "/predict", SEVEN)[0] == 200
+        assert silent.recv(4096) == b""
+        assert half.recv(4096).startswith(b"HTTP/1.1 408 Request Timeout")
+        assert half.recv(4096) == b""
+
+
+def test_a_second_head_that_does_not_come_is_not_waited_for_either() -> None:
+    with (
+        serving("--workers", "1", "--body-s", "0.3") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as caller,
+    ):
+        caller.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert caller.recv(4096).startswith(b"HTTP/1.1 200")
+        caller.sendall(b"GET /health/live HTTP/1.1\r\nHost")
+        assert caller.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("line", [b"X-Long: " + b"a" * 4_000_000, b"X-Many: a\r\n" * 400_000], ids=["long", "many"])
+def test_a_head_without_end_is_refused(two: Server, line: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
+        caller.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n")
+        with suppress(ConnectionError):  # it closes before all of it was sent
+            caller.sendall(line)
+        with suppress(ConnectionResetError):
+            assert caller.recv(4096).startswith(b"HTTP/1.1 431")
+    assert two.ask("GET", "/health/live")[0] == 200
+
+
+def test_a_large_body_is_no_large_head(two: Server) -> None:
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
+        body = b"x" * 1_000_000
+        for _ in range(3):
+            caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + body)
+            assert caller.recv(65_536).startswith(b"HTTP/1.1 415")
+
+
+def test_a_process_that_has_no_room_for_callers_says_so_and_takes_them_later() -> None:
+    by = ("sh", "-c", 'ulimit -n 64 && exec "$@"', "sh")
+    with serving("--workers", "1", "--log-level", "error", by=by) as server:
+        callers = [socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) for _ in range(100)]
+        assert server.process.stdout is not None
+        while b"nobody new comes in" not in server.process.stdout.readline():
+            pass
+        for caller in callers:
+            caller.close()
+        assert server.ask("POST", "/predict", SEVEN)[0] == 200
+
+
+def test_a_call_that_does_not_end_in_time_is_told_that_the_server_goes() -> None:
+    flags = ("--workers", "1", "--drain-s", "0", "--stop-s", "1")
+    with (
+        serving(*flags) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as caller,
+    ):
+        caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+        while server.metric("convolve_requests_in_flight") < 2:
+            time.sleep(0.02)
+        server.process.send_signal(signal.SIGTERM)
+        answer = caller.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"retry-after" in answer.lower()
+        server.process.wait(PATIENCE_S)
+        assert "Traceback" not in server.output()
 
 
 def test_a_huge_body_is_refused_before_it_is_sent() -> None:

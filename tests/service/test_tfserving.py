@@ -60,6 +60,7 @@ class TestPredict:
             ({"instances": [{"image": each} for each in pixels]}, "predictions"),
             ({"inputs": pixels}, "outputs"),
             ({"inputs": {"image": pixels}, "signature_name": "serving_default"}, "outputs"),
+            ({"instances": pixels, "inputs": None, "signature_name": None}, "predictions"),
         ):
             np.testing.assert_allclose(rows(client.post(PREDICT, json=body), key), expected, rtol=1e-6)
 
@@ -161,6 +162,10 @@ class TestClassify:
     def test_a_context_is_shared_by_all_examples(self, client: TestClient) -> None:
         answer = client.post(CLASSIFY, json={"context": {"image": B64}, "examples": [{}, {"caption": "x"}]})
         assert [max(pairs, key=lambda pair: pair[1])[0] for pairs in answer.json()["result"]] == ["7", "7"]
+
+    def test_fields_that_are_null_are_none(self, client: TestClient) -> None:
+        body = {"signature_name": None, "context": None, "examples": [{"image": B64}]}
+        assert client.post(CLASSIFY, json=body).status_code == 200
 
     def test_pixels_are_a_feature_too(self, start: Start) -> None:
         answer = start(Reader()).post(CLASSIFY, json={"examples": [{"image": picture(3).ravel().tolist()}]})

@@ -135,6 +135,7 @@ def test_refused_version_is_published_by_force_without_training_again(
         ["--epochs", "many"],
         ["--seed", "-1"],
         ["--name", "../elsewhere"],
+        ["--name", "n" * 65],
         ["--recipe", "unknown"],
         ["--speed", "1"],
     ],

@@ -61,27 +61,40 @@ def read_flags(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(flags: argparse.Namespace) -> Path:
-    """What the flags ask for. Returns the path of the page."""
+    """What the flags ask for. Returns the path of the page.
+
+    Raises:
+        TrainingError: The data is not what the version was trained on; or it has no list of mistakes to draw.
+    """
     manifest = Manifest.read(flags.version)
     told = manifest.name, manifest.input.preparation
     data = load(flags.data, *told) if flags.measure or flags.pictures else None
+    if data is not None:
+        check_data(flags.version, manifest, data)
     if data and flags.measure:
         write_report(flags.version, measure_again(flags.version, manifest, data))
-    pictures = pick_worst(read_report(flags.version), data.test) if data and flags.pictures else None
+    report = read_report(flags.version)
+    if flags.pictures and "test" not in report:
+        raise TrainingError(f"{flags.version} lists no mistakes: it has no report.json; write one with --measure")
+    pictures = pick_worst(report, data.test) if data and flags.pictures else None
     write_page(flags.version, pictures, file=flags.pictures)
     page: Path = flags.pictures or flags.version / FILE
     return page
 
 
-def measure_again(folder: Path, manifest: Manifest, data: Dataset) -> dict[str, Any]:
-    """A version's report, with all that is measured on a finished network measured anew, in f32.
+def check_data(folder: Path, manifest: Manifest, data: Dataset) -> None:
+    """See that `data` is what the version was trained on.
 
     Raises:
-        TrainingError: `data` is not what the version was trained on.
+        TrainingError: It is not.
     """
     told = manifest.training["data"]
     if told["sha256"] != data.digests:
         raise TrainingError(f"{folder} was trained on {told['name']} of other files; say where they are with --data")
+
+
+def measure_again(folder: Path, manifest: Manifest, data: Dataset) -> dict[str, Any]:
+    """A version's report, with all that is measured on a finished network measured anew, in f32."""
     engine = engines.load("openvino", folder, manifest, os.cpu_count() or 1)
     report = read_report(folder)
     error = report.get("calibration", {}).get("error", 0.0)

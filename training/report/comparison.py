@@ -81,4 +81,5 @@ def compare_mistakes(now: list[int], then: list[int] | None) -> dict[str, Any]:
 def name_pictures(manifest: Manifest) -> dict[str, Any]:
     """What decides which pictures a version was measured on."""
     data = manifest.training.get("data", {})
-    return {name: data.get(name) for name in ("sha256", "split_seed", "validation", "test")}
+    told = {name: data.get(name) for name in ("sha256", "split_seed", "validation", "test")}
+    return {**told, "preparation": manifest.input.preparation}

@@ -61,13 +61,14 @@ def test_measures_anew_and_keeps_the_curves(version: Path) -> None:
     assert "Test picture" not in page
 
 
+@pytest.mark.parametrize("flags", [["--measure"], ["--pictures", "mistakes.html"]])
 def test_other_data_is_refused(
-    version: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    version: Path, flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = Dataset("others", "elsewhere", "theirs", {"train": "ef" * 32}, LABELS, PART, PART, PART)
     monkeypatch.setattr(command, "load", lambda *_: other)
     before = (version / "report.json").read_bytes()
-    assert command.main([str(version), "--measure"]) == 1
+    assert command.main([str(version), *flags]) == 1
     assert "was trained on signs of other files" in capsys.readouterr().err
     assert (version / "report.json").read_bytes() == before
 
@@ -77,6 +78,14 @@ def test_pictures_go_to_a_file_of_their_own(version: Path, tmp_path: Path, capsy
     assert capsys.readouterr().out == f"{tmp_path / 'mistakes.html'}\n"
     assert "Test picture 0" in (tmp_path / "mistakes.html").read_text()
     assert not (version / "report.html").exists()
+
+
+def test_no_mistakes_are_drawn_where_none_are_listed(
+    version: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (version / "report.json").unlink()
+    assert command.main([str(version), "--pictures", str(tmp_path / "mistakes.html")]) == 1
+    assert "--measure" in capsys.readouterr().err
 
 
 def test_no_version_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
