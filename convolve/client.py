@@ -7,7 +7,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -18,7 +18,7 @@ from convolve.answers import Details, Event, Model, Prediction
 from convolve.calls import Call, Options
 from convolve.errors import Problem, Unreadable
 from convolve.patience import Patience, Tries
-from convolve.pictures import Chunk, Picture, chunks, load
+from convolve.pictures import Chunk, Picture, Source, chunks, load
 
 T = TypeVar("T")
 
@@ -26,6 +26,8 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 CHUNK = 64
 """Pictures that `predict_many` sends in one request: what a server computes at once."""
+TOO_LARGE = 413
+"""Status of a request with too many bytes or pictures."""
 
 
 class Settings:
@@ -129,8 +131,17 @@ class Client:
             options: As for `predict`.
         """
         for some in chunks(pictures, chunk):
-            answers = self._run(calls.predict_many(some.sources, options)) if some.sources else []
-            yield from some.merge(answers)
+            yield from some.merge(self._predict_some(some.sources, options))
+
+    def _predict_some(self, sources: Sequence[Source], options: Options) -> list[Prediction | Problem]:
+        """The answers to some pictures, in several requests where the server takes no such large one."""
+        try:
+            return self._run(calls.predict_many(sources, options)) if sources else []
+        except Problem as problem:
+            if problem.status != TOO_LARGE or len(sources) == 1:
+                raise
+        half = len(sources) // 2
+        return [*self._predict_some(sources[:half], options), *self._predict_some(sources[half:], options)]
 
     def models(self) -> tuple[Model, ...]:
         """Every version in the server's store: which serve, which were refused and why."""
@@ -234,9 +245,17 @@ class AsyncClient:
         """See `Client.predict_many`."""
         rest = chunks(pictures, chunk)
         while (some := await asyncio.to_thread(next, rest, Chunk())).pictures:
-            answers = await self._run(calls.predict_many(some.sources, options)) if some.sources else []
-            for answer in some.merge(answers):
+            for answer in some.merge(await self._predict_some(some.sources, options)):
                 yield answer
+
+    async def _predict_some(self, sources: Sequence[Source], options: Options) -> list[Prediction | Problem]:
+        try:
+            return await self._run(calls.predict_many(sources, options)) if sources else []
+        except Problem as problem:
+            if problem.status != TOO_LARGE or len(sources) == 1:
+                raise
+        half = len(sources) // 2
+        return [*await self._predict_some(sources[:half], options), *await self._predict_some(sources[half:], options)]
 
     async def models(self) -> tuple[Model, ...]:
         """See `Client.models`."""

@@ -147,7 +147,7 @@ def predict(client: Client, flags: argparse.Namespace, output: Output) -> int:
     failed = 0
     for place, (name, answer) in enumerate(progress(zip(names, answers, strict=True), len(names), flags), start=1):
         failed += isinstance(answer, ConvolveError)
-        seen = write_seen(flags.seen / f"{place:04}-{Path(name).stem}.png", answer) if flags.seen else None
+        seen = write_seen(flags.seen / f"{place:04}-{stem_of(name)}.png", answer) if flags.seen else None
         output.add(row(name, answer, seen))
     if failed:
         say(f"{failed:,} of {len(names):,} pictures failed")
@@ -170,6 +170,11 @@ def find(arguments: Iterable[str]) -> Iterator[str]:
 
 def picture(name: str) -> Picture:
     return sys.stdin.buffer if name == STDIN else Path(name)
+
+
+def stem_of(name: str) -> str:
+    """What a file's name begins with, as much of it as leaves room for more."""
+    return os.fsdecode(os.fsencode(Path(name).stem)[:200])
 
 
 def write_seen(path: Path, answer: Prediction | ConvolveError) -> Path | None:
@@ -196,12 +201,12 @@ def row(name: str, answer: Prediction | ConvolveError, seen: Path | None) -> Row
         "picture": good and good.picture,
         "seen": seen and text_of(seen),
         "warning": (good and good.seen and good.seen.warning) or None,
-        "error": None if good else str(answer),
+        "error": None if good else text_of(str(answer)),
     }
 
 
 def text_of(path: str | Path) -> str:
-    """A path that can be written as UTF-8."""
+    """A path, or what is said of one, that can be written as UTF-8."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 

@@ -11,6 +11,7 @@ import httpx2
 from convolve import answers
 from convolve.calls import Call
 
+TOTAL_S, TIMEOUT_S = 60.0, 15.0
 UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 """The request never left."""
 LOST = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
@@ -28,10 +29,11 @@ class Patience:
 
     attempts: int = 5
     """Tries in all; 1 never repeats."""
-    total_s: float = 60.0
-    """Seconds that a call may take, with all tries and pauses."""
-    timeout_s: float = 15.0
-    """Seconds that a try waits to connect, and for each next piece to arrive or to leave."""
+    total_s: float | None = None
+    """Seconds that a call may take, with all tries and pauses, up to the first piece of its answer; None is 60, or what
+    the call may need: 90 for a change of what serves, one for each of many pictures."""
+    timeout_s: float | None = None
+    """Seconds that a try waits to connect, and for each next piece to arrive or to leave; None is 15, or as above."""
     pause_s: float = 0.25
     """Seconds before the second try; doubles from try to try, up to `longest_pause_s`."""
     longest_pause_s: float = 8.0
@@ -47,12 +49,13 @@ class Tries:
         self.call = call
         self.patience = patience
         self.made = 0
-        self.end = patience.clock() + max(patience.total_s, call.takes_s)
+        self.longest_s = max(TIMEOUT_S, call.takes_s) if patience.timeout_s is None else patience.timeout_s
+        self.end = patience.clock() + (max(TOTAL_S, call.takes_s) if patience.total_s is None else patience.total_s)
 
     @property
     def timeout_s(self) -> float:
         """Seconds that the next try may wait."""
-        return max(0.001, min(max(self.patience.timeout_s, self.call.takes_s), self.end - self.patience.clock()))
+        return max(0.001, min(self.longest_s, self.end - self.patience.clock()))
 
     def pause_after(self, outcome: httpx2.Response | httpx2.RequestError) -> float | None:
         """Seconds until the next try; None where this outcome is the last."""

@@ -84,7 +84,12 @@ def read_file(path: Path) -> bytes:
 
 
 def read_all(file: Binary, name: str) -> bytes:
-    data = file.read(MAX_FILE_BYTES + 1)
+    try:
+        data = file.read(MAX_FILE_BYTES + 1)
+    except UnicodeDecodeError:
+        data = None
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{name}: {getattr(error, 'strerror', None) or error}") from error
     if not isinstance(data, bytes):
         raise Unreadable(f"{name} reads text; fix: open it with mode 'rb'")
     if len(data) > MAX_FILE_BYTES:

@@ -96,6 +96,7 @@ def show(registry: Registry, found: State) -> Model:
             "dtype": manifest.input.dtype,
             "range": list(manifest.input.range),
             "polarity": manifest.input.polarity,
+            "preparation": manifest.input.preparation,
         },
         parameters=manifest.parameters,
         accuracy=dict(manifest.accuracy),

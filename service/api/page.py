@@ -56,4 +56,5 @@ def list_examples() -> list[str]:
 def mount_files(api: FastAPI) -> None:
     """Files of the page, and the examples."""
     api.mount("/web", GZipMiddleware(Guarded(StaticFiles(directory=WEB)), minimum_size=512))
-    api.mount("/examples", Guarded(StaticFiles(directory=EXAMPLES, check_dir=False)))
+    if EXAMPLES.is_dir():
+        api.mount("/examples", Guarded(StaticFiles(directory=EXAMPLES)))

@@ -11,8 +11,15 @@ export class Refusal extends Error {
   }
 }
 
+const PATIENCE_MS = 30_000;
+// Whoever looks at this page meets one version, while a new one is tried out on some of the callers.
+const CANARY_KEY = { "X-Canary-Key": Array.from(crypto.getRandomValues(new Uint32Array(2)), String).join("-") };
+
 async function ask(path, options) {
-  const response = await fetch(path, options);
+  const response = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) }).catch((error) => {
+    const slow = error.name === "TimeoutError";
+    throw slow ? new Refusal(0, { detail: "The service did not answer in time." }) : error;
+  });
   if (response.ok) return response;
   throw new Refusal(response.status, await response.json().catch(() => ({})));
 }
@@ -22,7 +29,7 @@ function post(path, picture, query) {
   const file = picture instanceof Blob;
   return ask(`${path}?${new URLSearchParams(query)}`, {
     method: "POST",
-    headers: { "Content-Type": file ? "application/octet-stream" : "application/json" },
+    headers: { ...CANARY_KEY, "Content-Type": file ? "application/octet-stream" : "application/json" },
     body: file ? picture : JSON.stringify({ image: picture }),
   });
 }

@@ -39,6 +39,7 @@ export class Bars {
       const row = h("li", {}, h("span", { class: "label" }, label), meter, share);
       return { row, meter, fill, ghost, share };
     });
+    this.list.classList.toggle("few", labels.length <= 10 && labels.every((label) => label.length === 1));
     this.list.replaceChildren(...this.rows.map(({ row }) => row));
   }
 }

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { Bars } from "./bars.js";
 import { byId, h } from "./dom.js";
 import { gridOf } from "./geometry.js";
-import { paint, reach } from "./palette.js";
+import { greys, paint, reach } from "./palette.js";
 
 export class Compare {
   constructor() {
@@ -37,12 +37,13 @@ export class Compare {
     pair.forEach(({ labels, probabilities }, side) => this.bars[side].show(labels, probabilities));
     const pixels = pair.map(({ values }) => values["seen.pixels"]);
     const [rows, columns] = pixels[0].shape;
-    this.trio(this.canvases, rows, columns, pixels.map(({ data }) => (index) => data[index] / 255), 1);
+    const grey = pixels.map(greys);
+    this.trio(this.canvases, rows, columns, grey.map((at) => (index) => at(index) / 255), 1);
     const layer = current.layers.find(({ name }) => name === view.layer);
     const grid = gridOf(layer);
     const name = view.stage === "before" && layer.activation ? `${layer.name}.before` : layer.name;
     const values = pair.map((each) => each.values[name]?.data);
-    if (!values[0] || !values[1]) return;
+    if (!values[0] || values[0].length !== values[1]?.length) return;
     const map = layer.shape.length === 3 ? view.map : 0;
     this.trio(this.maps, grid.rows, grid.columns, values.map((data) => (index) => data[index * grid.maps + map] ?? 0),
       Math.max(reach(values[0]), reach(values[1])));
@@ -60,9 +61,12 @@ export class Compare {
   /** The versions that serve beside the one that answers, to be asked about one drawing. */
   offerVersions(models, answering) {
     this.answering = answering;
-    this.others = models.filter((model) => model.state === "serving" && model !== answering);
+    const shape = (model) => String(model.input.shape);
+    this.others = models.filter((model) => model.state === "serving" && model !== answering && shape(model) === shape(answering));
+    this.kept = this.other = null; // another version may have answered those
+    byId("compare-pair").hidden = true;
     byId("versions").replaceChildren(...this.others.map(({ name, version }, index) => h("option", { value: index }, `${name} ${version}`)));
-    byId("versions-words").textContent = this.others.length ? "" : "Only one version serves at the moment. As soon as a second one does, it can be asked here about the same drawing.";
+    byId("versions-words").textContent = this.others.length ? "" : "Only one version with such an input serves at the moment. As soon as a second one does, it can be asked here about the same drawing.";
     byId("compare-versions").disabled = !this.others.length;
   }
 

@@ -24,7 +24,7 @@ export async function explain(network, view) {
 function explainInput(network, layer, index) {
   const value = network.of(layer)[index];
   const pixel = network.values["seen.pixels"].data[index];
-  return [equation(["pixel ", number(pixel, 0)], " of 255 is ", result("Value", value))];
+  return [equation("pixel ", number(pixel, 0), " of 255 is ", result("Value", value))];
 }
 
 function explainFlatten(network, lower, index) {
@@ -128,7 +128,7 @@ function explainSoftmax(network, layer, index) {
     h("th", { scope: "row" }, label), h("td", {}, number(logits[each])),
     h("td", {}, number(powers[each], 6)), h("td", {}, number(shares[each], 6))));
   return [h("table", { class: "terms-table" },
-    h("caption", {}, `Softmax: each exponential over the sum of all ten. All are divided by e^${text(most, 4)}, the largest, which cancels out; they add up to `,
+    h("caption", {}, `Softmax: each exponential over the sum of all ${shares.length}. All are divided by e^${text(most, 4)}, the largest, which cancels out; they add up to `,
       number(sum, 6)),
     h("thead", {}, h("tr", {}, ["class", "sum z", "e^(z − max)", "share"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, rows))];

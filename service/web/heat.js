@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, h, percent } from "./dom.js";
-import { outline, paint, reach } from "./palette.js";
+import { greys, outline, paint, reach } from "./palette.js";
 
 const LEAST = 1e-30;
 
@@ -67,12 +67,14 @@ export class Heat {
 
   /** The drawing over its evidence, as a thin veil. */
   drawInk() {
-    const { shape: [rows, columns], data } = this.pixels;
+    const { shape: [rows, columns] } = this.pixels;
+    const grey = greys(this.pixels);
     const context = this.canvas.getContext("2d");
     const x = this.canvas.width / columns, y = this.canvas.height / rows;
     for (let index = 0; index < rows * columns; index++) {
-      if (data[index] < 40) continue;
-      context.fillStyle = `rgb(255 255 255 / ${(data[index] / 255) * 0.45})`;
+      const light = grey(index);
+      if (light < 40) continue;
+      context.fillStyle = `rgb(255 255 255 / ${(light / 255) * 0.45})`;
       context.fillRect((index % columns) * x, Math.floor(index / columns) * y, x, y);
     }
   }

@@ -2,7 +2,7 @@
 
 import { convolve, errors, pool, size, softmax, table } from "./arithmetic.js";
 import { byId, group, h, number, text } from "./dom.js";
-import { paint, reach } from "./palette.js";
+import { greys, paint, reach } from "./palette.js";
 
 const rowsOf = (digits) => digits.split("/").map((row) => row.trim().split(/\s+/).map(Number));
 const SMILEY = rowsOf("0 0 0 0 0 0 0/0 1 0 0 0 1 0/0 0 0 0 0 0 0/0 0 0 1 0 0 0/0 1 0 0 0 1 0/0 0 1 1 1 0 0/0 0 0 0 0 0 0");
@@ -54,7 +54,7 @@ function startConvolution() {
   const state = {};
   const compute = () => {
     if (!state.image || !state.filter) return;
-    const stride = byId("lab-stride").valueAsNumber || 1, padding = byId("lab-padding").valueAsNumber || 0;
+    const stride = whole(byId("lab-stride")), padding = whole(byId("lab-padding"));
     grid(byId("lab-result"), convolve(state.image, state.filter, { stride, padding }), "Feature map");
     const n = state.image.length, f = state.filter.length, found = size(n, f, padding, stride);
     byId("lab-size").textContent = `(n + 2p − f) / s + 1 = (${n} + 2·${padding} − ${f}) / ${stride} + 1 = ${text(found, Number.isInteger(found) ? 0 : 2)}${Number.isInteger(found) ? "" : `, so ${Math.floor(found)} fit`}`;
@@ -70,6 +70,11 @@ function startConvolution() {
   load();
 }
 
+/** A whole number within what the field allows, whatever was typed into it. */
+function whole({ valueAsNumber, min, max }) {
+  return Math.max(Number(min), Math.min(Number(max), Math.round(valueAsNumber) || Number(min)));
+}
+
 let drawing = null;
 let drawFilters = () => {};
 
@@ -83,12 +88,13 @@ function startFilters() {
   let filter = FILTERS.sharpen;
   drawFilters = () => {
     if (!drawing) return;
-    const { shape: [rows, columns], data } = drawing;
-    const image = table(rows, columns, (row, column) => data[row * columns + column] / 255);
+    const { shape: [rows, columns] } = drawing;
+    const grey = greys(drawing);
+    const image = table(rows, columns, (row, column) => grey(row * columns + column) / 255);
     const sum = filter.flat().reduce((a, b) => a + b, 0) || 1;
     const divided = byId("lab-kind").value === "blur" ? filter.map((row) => row.map((weight) => weight / sum)) : filter;
     const found = convolve(image, divided, { padding: 1 }).flat();
-    paint(byId("lab-before"), { rows, columns, limit: 1, at: (index) => data[index] / 255 });
+    paint(byId("lab-before"), { rows, columns, limit: 1, at: (index) => grey(index) / 255 });
     paint(byId("lab-after"), { rows, columns, limit: Math.max(1, reach(found)), at: (index) => found[index] });
   };
   const load = () => editor(byId("lab-kernel"), FILTERS[byId("lab-kind").value], "Kernel", (rows) => {

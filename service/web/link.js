@@ -24,17 +24,17 @@ export async function read(fragment) {
   return { view, drawing };
 }
 
-/** {strokes} or {pixels, rows, columns} → text. */
-async function pack({ strokes, pixels, rows, columns }) {
-  const bytes = pixels ? [1, rows, columns, ...pixels] : [0, ...strokes.flatMap(strokeBytes)];
+/** {strokes} or {pixels, rows, columns, channels} → text: strokes begin with 0, grey pixels with 1, colours with 3. */
+async function pack({ strokes, pixels, rows, columns, channels }) {
+  const bytes = pixels ? [channels, rows, columns, ...pixels] : [0, ...strokes.flatMap(strokeBytes)];
   return toText(await squeeze(Uint8Array.from(bytes), new CompressionStream("deflate-raw")));
 }
 
 async function unpack(text) {
   const bytes = await squeeze(fromText(text), new DecompressionStream("deflate-raw"));
-  if (bytes[0] === 1) {
-    const [, rows, columns, ...pixels] = bytes;
-    return pixels.length === rows * columns ? { pixels, rows, columns } : null;
+  if (bytes[0]) {
+    const [channels, rows, columns, ...pixels] = bytes;
+    return pixels.length === rows * columns * channels ? { pixels, rows, columns, channels } : null;
   }
   const strokes = [];
   for (let at = 1; at < bytes.length;) {

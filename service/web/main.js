@@ -34,6 +34,7 @@ const steps = new Steps({ play: byId("play"), step: byId("step") });
 const heat = new Heat(new Bars(byId("heat-bars"), "Covered: probability of"));
 const compare = new Compare();
 
+let model = null; // the version that answers, as soon as it is known
 let network = null; // null: it may not be looked into
 let labels = null; // of the classes, as soon as they are known
 let answer = null;
@@ -54,6 +55,7 @@ const live = new Latest(async () => {
   const late = () => pad.empty || (number !== drawingNumber && !pad.stroke);
   const found = await api.predict(picture, { include: "seen" });
   if (late()) return;
+  if (model && !answers(found)) await adopt(found); // another version answers since
   answer = found;
   bars.show(labels ?? labelsOf(found), found.probabilities, before);
   showBest();
@@ -61,7 +63,7 @@ const live = new Latest(async () => {
   if (settled && network) return deep.ask(); // which brings what the network sees, too
   if (settled) tell();
   await seen.showFile(found.seen, late);
-}, refuse, LIVE_GAP_MS);
+}, refuseDrawing, LIVE_GAP_MS);
 
 const deep = new Latest(async () => {
   if (pad.empty || !network) return;
@@ -69,6 +71,7 @@ const deep = new Latest(async () => {
   const picture = await pad.picture();
   const { arrays, facts } = await api.inside(picture);
   if (number !== drawingNumber) return;
+  if (!answers(facts)) return live.ask(); // whatever is shown belongs to one version
   network.values = arrays;
   network.probabilities = facts.probabilities;
   seen.show(arrays["seen.pixels"], { ...facts.seen, warning: answer.seen.warning });
@@ -76,9 +79,13 @@ const deep = new Latest(async () => {
   await renderNow();
   if (number !== drawingNumber) return;
   tell(); // only now: whatever is shown belongs to this answer
+  document.body.classList.remove("blank");
   clearTimeout(heating);
   heating = setTimeout(() => heat.ask(picture, {}, arrays["seen.pixels"]).catch(refuse), HEAT_DELAY_MS);
-}, refuse);
+}, (error) => {
+  forgetInside();
+  refuse(error);
+});
 
 pad.addEventListener("change", () => {
   drawingNumber++;
@@ -100,7 +107,15 @@ function forget() {
   byId("best-share").textContent = "";
   byId("prediction").textContent = "Nothing is drawn yet.";
   seen.show(null);
+  forgetInside();
+}
+
+/** No values belong to the drawing at hand. */
+function forgetInside() {
+  steps.pause();
   heat.clear();
+  if (network) network.values = null;
+  document.body.classList.add("blank");
 }
 
 function showBest() {
@@ -120,6 +135,12 @@ function tell() {
 
 function refuse(error) {
   byId("prediction").textContent = error.message;
+}
+
+/** The answer from before is none to a drawing that was refused. */
+function refuseDrawing(error) {
+  forget();
+  refuse(error);
 }
 
 // The pad's tools
@@ -238,16 +259,22 @@ byId("compare-versions").addEventListener("click", async () => {
 async function drawing() {
   if (pad.empty) return null;
   if (!pad.base) return { strokes: pad.strokes };
-  const { shape: [rows, columns], data } = seen.pixels;
-  return { pixels: [...data], rows, columns };
+  if (!seen.pixels || Math.max(...seen.pixels.shape) > 255) throw new Error("This picture can not be put into a link.");
+  const { shape: [rows, columns, channels], data } = seen.pixels;
+  return { pixels: [...data], rows, columns, channels };
 }
 
 byId("link").addEventListener("click", async () => {
   await live.rest;
   await deep.rest; // a link to a picture carries what the network sees of it
-  history.replaceState(null, "", await link.write(view, await drawing()));
-  await navigator.clipboard?.writeText(location.href).catch(() => {});
-  byId("shared").textContent = "The link to this view is copied, and stands in the address line.";
+  try {
+    history.replaceState(null, "", await link.write(view, await drawing()));
+  } catch (error) {
+    byId("shared").textContent = error.message;
+    return;
+  }
+  const copied = await Promise.resolve(navigator.clipboard?.writeText(location.href).then(() => true)).catch(() => false);
+  byId("shared").textContent = `The link to this view ${copied ? "is copied, and " : ""}stands in the address line.`;
 });
 byId("save").addEventListener("click", async () => {
   if (!answer) return;
@@ -262,29 +289,25 @@ async function restore() {
   if (!found) return false;
   const { view: wanted, drawing: drawn } = found;
   if (drawn?.strokes) pad.set(null, drawn.strokes);
-  if (drawn?.pixels) pad.set(sources.fromPixels(drawn.pixels, drawn.rows, drawn.columns));
+  if (drawn?.pixels) pad.set(sources.fromPixels(drawn.pixels, drawn.rows, drawn.columns, drawn.channels));
   go(wanted);
   return Boolean(drawn);
 }
 
 // Start
 
-async function loadModel() {
-  const [models, ready] = await Promise.all([api.models(), api.ready()]);
-  const model = models.find(({ name, version }) => name === ready.model && String(version) === ready.version);
+/** Whether it is the version that the page shows who says so. */
+const answers = (found) => found.model === model.name && found.version === model.version;
+
+/** Show the version that answers now, and look into that one. */
+async function adopt(answering) {
+  const models = await api.models();
+  model = models.find(({ name, version }) => name === answering.model && String(version) === String(answering.version));
   const parts = [`${model.name} ${model.version}`, model.accuracy?.test && `${percent(model.accuracy.test)} right on the test set`,
     model.precision && `answers in ${model.precision}`];
   byId("model").textContent = parts.filter(Boolean).join(" · ");
   compare.offerVersions(models, model);
-  return model;
-}
-
-async function start() {
-  lab.start();
-  strip.start();
-  sources.listen(take, refuse);
-  const shown = restore().then((found) => found || showSample());
-  const model = await loadModel();
+  seen.centred = model.input.preparation === "centred";
   network = await Network.load(model).catch((error) => {
     byId("closed").textContent = error.status === 404
       ? "Looking inside is switched off on this server. Draw, and the network answers all the same."
@@ -300,7 +323,15 @@ async function start() {
     lab.showParameters(network);
     go({});
   }
-  sources.offerExamples(byId("examples"), take).catch(() => {});
+}
+
+async function start() {
+  lab.start();
+  strip.start();
+  sources.listen(take, refuse);
+  const shown = restore().then((found) => found || showSample().catch(() => {})); // a server may have no examples
+  await adopt(await api.ready());
+  sources.offerExamples(byId("examples"), take, refuse).catch(() => {});
   await shown;
   pad.dispatchEvent(new Event("settle")); // now with what is inside
 }

@@ -45,6 +45,26 @@ export function paint(canvas, { rows, columns, at, limit, until = Infinity, grey
   target.drawImage(scratch, 0, 0, canvas.width, canvas.height);
 }
 
+/** Paint colours onto a canvas: `at` gives red, green and blue, 0 to 255. */
+export function paintColours(canvas, { rows, columns, at }) {
+  scratch.width = columns;
+  scratch.height = rows;
+  const context = scratch.getContext("2d");
+  const image = context.createImageData(columns, rows);
+  for (let index = 0; index < rows * columns; index++) image.data.set([...at(index), 255], index * 4);
+  context.putImageData(image, 0, 0);
+  const target = canvas.getContext("2d");
+  target.imageSmoothingEnabled = false;
+  target.clearRect(0, 0, canvas.width, canvas.height);
+  target.drawImage(scratch, 0, 0, canvas.width, canvas.height);
+}
+
+/** How light each pixel of {shape, data} is, 0 to 255, by its place: of colours, by the weights of ITU-R BT.601. */
+export function greys({ shape: [, , channels], data }) {
+  if (channels !== 3) return (index) => data[index * channels];
+  return (index) => 0.299 * data[index * 3] + 0.587 * data[index * 3 + 1] + 0.114 * data[index * 3 + 2];
+}
+
 /** Outline a region that is given in values; light between dark lines, to be seen on every colour. */
 export function outline(canvas, rows, columns, region, strong = false) {
   const context = canvas.getContext("2d");

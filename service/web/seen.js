@@ -1,11 +1,12 @@
 // What the network sees, and what was done to the picture for it.
 
-import { outline, paint } from "./palette.js";
+import { outline, paint, paintColours } from "./palette.js";
 
 export class Seen {
   constructor(canvas, words) {
     this.canvas = canvas;
     this.words = words;
+    this.centred = true; // whether pictures are prepared as MNIST's were
   }
 
   /** `pixels`: {shape, data}; `facts`: what was done. */
@@ -13,7 +14,7 @@ export class Seen {
     this.pixels = pixels;
     this.facts = facts;
     this.light(null);
-    this.words.textContent = pixels ? describe(facts) : "";
+    this.words.textContent = pixels ? this.describe(facts) : "";
   }
 
   /** The same, from what came with an answer: `picture` is a PNG file in base64. */
@@ -24,16 +25,17 @@ export class Seen {
     const context = this.canvas.getContext("2d");
     context.imageSmoothingEnabled = false;
     context.drawImage(image, 0, 0, this.canvas.width, this.canvas.height);
-    this.words.textContent = describe(facts);
+    this.words.textContent = this.describe(facts);
   }
 
-  /** Light up a region of the 28 × 28. */
+  /** Light up a region of what the network sees. */
   light(region) {
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (!this.pixels) return;
     const { shape: [rows, columns, channels], data } = this.pixels;
-    paint(this.canvas, { rows, columns, at: (index) => data[index * channels], limit: 255, grey: true });
+    if (channels === 3) paintColours(this.canvas, { rows, columns, at: (index) => data.subarray(index * 3, index * 3 + 3) });
+    else paint(this.canvas, { rows, columns, at: (index) => data[index * channels], limit: 255, grey: true });
     if (region) outline(this.canvas, rows, columns, region);
   }
 
@@ -43,17 +45,18 @@ export class Seen {
     const back = (value, axis) => (value - shift[axis]) / scale + (box ? box[axis] : 0);
     return [back(region.columns[0], 0), back(region.rows[0], 1), back(region.columns[1], 0), back(region.rows[1], 1)];
   }
+
+  describe({ prepared, turned, inverted, box, scale, warning }) {
+    const careful = warning ? ` Careful: ${warning}.` : "";
+    if (!prepared) return `Taken as it is${warning ? "" : ": it already looks like the pictures that the network was trained on"}.${careful}`;
+    if (!box) return "There is nothing to see, so the network gets black.";
+    const [left, top, right, bottom] = box.map(Math.round);
+    return [
+      turned !== 1 && "Turned upright.",
+      inverted && "Dark ink became light on black.",
+      `Cropped to ${right - left} × ${bottom - top} pixels, scaled by ${scale.toPrecision(2)},`,
+      `and moved ${this.centred ? "so that the centre of its mass lies in the middle" : "into the middle"}.${careful}`,
+    ].filter(Boolean).join(" ");
+  }
 }
 
-function describe({ prepared, turned, inverted, box, scale, warning }) {
-  const careful = warning ? ` Careful: ${warning}.` : "";
-  if (!prepared) return `Taken as it is${warning ? "" : ": it already looks like the pictures that the network was trained on"}.${careful}`;
-  if (!box) return "There is nothing to see, so the network gets black.";
-  const [left, top, right, bottom] = box.map(Math.round);
-  return [
-    turned !== 1 && "Turned upright.",
-    inverted && "Dark ink became light on black.",
-    `Cropped to ${right - left} × ${bottom - top} pixels, scaled by ${scale.toPrecision(2)},`,
-    `and moved so that the centre of its mass lies in the middle.${careful}`,
-  ].filter(Boolean).join(" ");
-}

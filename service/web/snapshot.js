@@ -2,6 +2,8 @@
 
 import { h, percent } from "./dom.js";
 
+const ROWS = 10; // classes that there is room for: the best ones
+
 /** Save what is shown: the drawing as the network sees it, its answer, the chosen map and value. */
 export async function save({ seen, lens, labels, probabilities, title, value }) {
   const canvas = h("canvas", { width: 1200, height: 630 });
@@ -16,16 +18,29 @@ export async function save({ seen, lens, labels, probabilities, title, value }) 
   context.imageSmoothingEnabled = false;
   write("Convolve", 50, 70, 30, 700);
   context.drawImage(seen, 50, 110, 300, 300);
-  const best = probabilities.indexOf(Math.max(...probabilities));
-  write(labels[best], 50, 530, 110, 700, "#ffb066");
-  write(percent(probabilities[best]), 130, 530, 34);
-  labels.forEach((label, index) => {
-    const y = 128 + index * 44;
+  const ordered = [...labels.keys()].sort((one, other) => probabilities[other] - probabilities[one]);
+  const [best] = ordered;
+  /** As much of a text as fits. */
+  const fit = (text, width, size, weight = 400) => {
+    context.font = `${weight} ${size}px system-ui, sans-serif`;
+    if (context.measureText(text).width <= width) return text;
+    let end = text.length;
+    while (end && context.measureText(`${text.slice(0, end)}…`).width > width) end--;
+    return `${text.slice(0, end)}…`;
+  };
+  const name = fit(labels[best], 180, labels[best].length > 2 ? 44 : 110, 700);
+  write(name, 50, 530, labels[best].length > 2 ? 44 : 110, 700, "#ffb066");
+  write(percent(probabilities[best]), 60 + context.measureText(name).width, 530, 34);
+  const shown = ordered.slice(0, ROWS).sort((one, other) => one - other);
+  shown.forEach((index, row) => {
+    const y = 128 + row * 44;
+    const label = fit(labels[index], 100, 24);
     write(label, 400, y + 8, 24);
+    const left = shown.every((each) => labels[each].length <= 2) ? 430 : 510;
     context.fillStyle = "#2a2a35";
-    context.fillRect(430, y - 12, 200, 24);
+    context.fillRect(left, y - 12, 630 - left, 24);
     context.fillStyle = index === best ? "#f7a03e" : "#60acf4";
-    context.fillRect(430, y - 12, 200 * probabilities[index], 24);
+    context.fillRect(left, y - 12, (630 - left) * probabilities[index], 24);
   });
   write(title, 700, 96, 24, 600);
   context.drawImage(lens, 700, 112, 440, 440);

@@ -4,6 +4,8 @@ import * as api from "./api.js";
 import { shoot } from "./camera.js";
 import { byId, h } from "./dom.js";
 
+const SHOWN = 1024; // pixels on the longer side that are kept to be drawn
+
 /** Call `take(file)` for each picture that arrives, and `refuse(error)` where none does. */
 export function listen(take, refuse) {
   byId("choose").addEventListener("click", () => byId("file").click());
@@ -39,11 +41,11 @@ async function pasteFrom(clipboard, take) {
 }
 
 /** Buttons for the examples. */
-export async function offerExamples(list, take) {
+export async function offerExamples(list, take, refuse) {
   const paths = await api.examples();
   list.replaceChildren(...paths.map((path) => {
     const name = path.split("/").at(-1).replace(/\.\w+$/, "");
-    const pick = async () => take(await api.file(path));
+    const pick = () => api.file(path).then(take, refuse);
     return h("li", {}, h("button", { type: "button", "aria-label": `Example ${name}`, click: pick },
       h("img", { src: path, alt: "", loading: "lazy", width: 40, height: 40 })));
   }));
@@ -52,19 +54,30 @@ export async function offerExamples(list, take) {
 
 /** A picture file as something to draw on: upright, with the colour of its paper. */
 export async function open(file, extra = {}) {
-  const image = await createImageBitmap(file);
-  return { image, file, width: image.width, height: image.height, paper: paperOf(image), ...extra };
+  const whole = await createImageBitmap(file);
+  const { width, height } = whole;
+  const scale = SHOWN / Math.max(width, height);
+  if (scale >= 1) return { image: whole, file, width, height, paper: paperOf(whole), ...extra };
+  // All of a photograph takes 50 MB, and many may be kept to be undone.
+  const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
+  const image = await createImageBitmap(whole, { resizeWidth, resizeHeight, resizeQuality: "high" });
+  whole.close();
+  return { image, file, width, height, paper: paperOf(image), ...extra };
 }
 
-/** Prepared pixels, 0 to 255, light on dark, as something to draw on: dark on light. */
-export function fromPixels(pixels, rows, columns) {
+/** Prepared pixels, 0 to 255, as something to draw on; grey ones, which are light on dark, dark on light. */
+export function fromPixels(pixels, rows, columns, channels) {
   const image = document.createElement("canvas");
   image.width = columns;
   image.height = rows;
   const data = image.getContext("2d").createImageData(columns, rows);
-  pixels.forEach((value, index) => data.data.set([255 - value, 255 - value, 255 - value, 255], index * 4));
+  const cells = Array.from({ length: rows * columns }, (_, index) => pixels.slice(index * channels, (index + 1) * channels));
+  cells.forEach((cell, index) => {
+    const [red, green, blue] = channels === 3 ? cell : Array(3).fill(255 - cell[0]);
+    data.data.set([red, green, blue, 255], index * 4);
+  });
   image.getContext("2d").putImageData(data, 0, 0);
-  const lines = Array.from({ length: rows }, (_, row) => [...pixels.slice(row * columns, (row + 1) * columns)]);
+  const lines = Array.from({ length: rows }, (_, row) => cells.slice(row * columns, (row + 1) * columns));
   return { image, pixels: lines, width: columns, height: rows, paper: "#ffffff" };
 }
 

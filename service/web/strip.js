@@ -11,7 +11,7 @@ export function start() {
   const turn = async () => {
     if (document.hidden) return;
     const now = await api.metrics().then(read, () => null);
-    if (now && last) show(now, last);
+    if (now && last && now.requests >= last.requests) show(now, last); // fewer: the service was started anew
     if (now) last = now;
   };
   turn();
@@ -50,6 +50,6 @@ function show(now, last) {
   byId("strip-classes").replaceChildren(...[...now.classes].map(([label, count]) => {
     const bar = h("span", { class: "column" });
     bar.style.transform = `scaleY(${count / most})`;
-    return h("li", { title: `${label}: ${count}` }, bar, h("span", {}, label));
+    return h("li", { title: `${label}: ${count}` }, bar, h("span", {}, label.length > 2 ? "" : label));
   }));
 }

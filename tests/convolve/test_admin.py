@@ -113,7 +113,7 @@ class TestClients:
     def test_a_change_has_the_time_that_it_takes(self, connect: Connect) -> None:
         details = {"name": "mnist", "version": 1, "labels": {}, "versions": []}
         script = Script(httpx2.Response(200, json=details))
-        connect(script, timeout_s=1, total_s=2).promote("mnist", 1)
+        connect(script).promote("mnist", 1)
         assert script.timeouts == [90]
 
 

@@ -122,6 +122,30 @@ class TestPredict:
 
 
 class TestPredictMany:
+    @pytest.mark.parametrize("limits", [{"max_pictures": 6}, {"max_body_bytes": 6_000}], ids=str)
+    def test_a_server_that_takes_fewer_at_once_is_asked_more_often(
+        self, connect: Connect, start: Start, limits: dict[str, int]
+    ) -> None:
+        many = connect(Through(start(Reader(), **limits))).predict_many(picture(n) for n in range(25))
+        assert [each.class_id for each in many] == [n % 10 for n in range(25)]
+
+    def test_a_picture_that_is_too_large_spoils_only_itself(self, connect: Connect, start: Start) -> None:
+        through = Through(start(Reader(), max_body_bytes=6_000))
+        first, large, last = connect(through).predict_many([picture(1), np.zeros((280, 280), np.uint8), picture(2)])
+        assert (first.class_id, large.status, last.class_id) == (1, 413, 2)
+
+    def test_files_that_read_text_or_are_closed_spoil_only_themselves(
+        self, connect: Connect, start: Start, tmp_path: Path
+    ) -> None:
+        (tmp_path / "closed").write_bytes(b"")
+        with (EXAMPLES / "seven.png").open() as text, (tmp_path / "closed").open("rb") as closed:
+            closed.close()
+            many = connect(Through(start(Reader()))).predict_many([text, closed, picture(3)])
+            reads_text, is_closed, last = many
+        assert "mode 'rb'" in str(reads_text)
+        assert "closed" in str(is_closed)
+        assert last.class_id == 3
+
     def test_order_is_kept_over_requests_and_kinds(self, connect: Connect, start: Start) -> None:
         through = Through(start(Reader()))
         many = connect(through).predict_many((picture(n) for n in range(25)), chunk=10)

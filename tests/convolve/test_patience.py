@@ -109,10 +109,18 @@ def test_the_last_try_has_only_the_time_that_is_left(connect: Connect) -> None:
 def test_many_pictures_have_more_time_than_one(connect: Connect) -> None:
     many = httpx2.Response(200, json={**GOOD, "predictions": good().json()["predictions"] * 40})
     script = Script(good(), many)
-    ask = connect(script, timeout_s=15)
+    ask = connect(script)
     ask.predict(b"x")
     list(ask.predict_many([b"x"] * 40))
     assert script.timeouts == [15, 40]
+
+
+def test_who_names_a_time_gets_that_time(connect: Connect) -> None:
+    many = httpx2.Response(200, json={**GOOD, "predictions": good().json()["predictions"] * 40})
+    script = Script(many, many)
+    list(connect(script, timeout_s=2).predict_many([b"x"] * 40))
+    list(connect(script, total_s=3).predict_many([b"x"] * 40))
+    assert script.timeouts == [2, 3]
 
 
 def test_what_changes_something_is_not_repeated_when_its_answer_got_lost() -> None:

@@ -1,5 +1,6 @@
 """The page in a real Chromium: drawn on by mouse, finger and keys, its numbers against those of the service."""
 
+import io
 import json
 import re
 import urllib.request
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from tests.web.conftest import ONE, ROOT, SEVEN, THREE, Open, draw, example, expect_answer, expect_text, read, show
 
@@ -179,6 +181,31 @@ def test_dense_values_are_explained(open_page: Open, five: dict[str, NDArray[Any
     shares = page.get_by_role("region", name="Sum").locator("table").first.locator("tbody tr td:last-child data")
     found = [float(share.get_attribute("value") or "nan") for share in shares.all()]
     np.testing.assert_allclose(found, five["fc_2"], atol=1e-5)
+
+
+def test_a_pixel_is_explained(open_page: Open) -> None:
+    page = open_page()
+    example(page, "5", "5")
+    show(page, "input", 0, 14, 14)
+    page.get_by_text("of 255 is").wait_for()
+    sum_ = page.get_by_role("region", name="Sum").inner_text()
+    assert re.search(r"pixel\s+[\d.]+\s+of 255 is", sum_), sum_
+
+
+def test_an_answer_does_not_stay_beside_a_picture_that_was_refused(open_page: Open) -> None:
+    page = open_page(expected="413")
+    example(page, "5", "5")
+    file = io.BytesIO()
+    Image.new("1", (5200, 5200)).save(file, "PNG")
+    page.locator("#file").set_input_files({"name": "huge.png", "mimeType": "image/png", "buffer": file.getvalue()})
+    expect_text(page, "Prediction", "27,040,000")
+    assert page.locator("#best").inner_text() == ""
+    assert page.get_by_role("meter", name="Probability of 5").get_attribute("aria-valuenow") == "0.000000"
+    page.get_by_role("button", name="Copy link").click()
+    expect_text(page, "Shared", "can not be put into a link")
+    page.get_by_role("button", name="Clear").click()
+    draw(page, THREE)
+    expect_answer(page, "3")
 
 
 def test_the_sources_of_a_value_light_up(open_page: Open) -> None:

@@ -2,13 +2,29 @@
 
 import json
 import shutil
+import time
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.fakes import tell_novelty
-from tests.web.conftest import ONE, ROOT, SEVEN, THREE, Open, draw, example, expect_answer, expect_text, running, show
+from tests.web.conftest import (
+    ONE,
+    ROOT,
+    SEVEN,
+    THREE,
+    Open,
+    draw,
+    example,
+    expect_answer,
+    expect_text,
+    read,
+    running,
+    show,
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +70,38 @@ def test_what_the_network_does_not_know_it_says_kindly(open_page: Open, wary: st
     expect_text(page, "Preparation", "Careful: it is unlike the pictures that the network was trained on.")
     assert page.locator("#best").inner_text() == "?"
     assert page.locator("#best-share").inner_text() == "perhaps 3"
+
+
+def test_a_version_that_takes_over_is_the_one_that_is_shown(open_page: Open, tmp_path: Path) -> None:
+    model = tmp_path / "models" / "mnist"
+    for version in (1, 2):
+        shutil.copytree(ROOT / "models" / "mnist" / str(version), model / str(version))
+    policy = model / "policy.json"
+    policy.write_text(json.dumps({"versions": "all", "labels": {"stable": 1}}))
+    with running(tmp_path, "--models", str(tmp_path / "models"), "--poll-s", "0.1", "--precision", "f32") as address:
+        page = open_page(at=address)
+        assert page.locator("#model").inner_text().startswith("mnist 1")
+        policy.write_text(json.dumps({"versions": "all", "labels": {"stable": 2}}))
+        wait_for_version(address, 2)
+        page.get_by_role("button", name="Clear").click()
+        draw(page, THREE)
+        expect_answer(page, "3")
+        assert page.locator("#model").inner_text().startswith("mnist 2")
+        show(page, "fc_1", 0, 0, 7)
+        expect_text(page, "Value", "fc_1, value 7")
+        with urllib.request.urlopen(f"{address}/models/mnist/versions/2/network?weights=fc_1&unit=7") as response:
+            bias = float(np.float32(json.load(response)["weights"]["fc_1.bias"][0]))
+        page.locator(f'#sum data[value="{bias}"]').wait_for()
+        assert read(page, "Strongest") + read(page, "All others") + bias == pytest.approx(read(page, "Total"), abs=1e-3)
+
+
+def wait_for_version(address: str, version: int) -> None:
+    """Until it answers."""
+    while True:
+        with urllib.request.urlopen(f"{address}/health/ready", timeout=10) as answer:
+            if json.load(answer)["version"] == str(version):
+                return
+        time.sleep(0.05)
 
 
 def test_two_versions_on_one_drawing(open_page: Open, two: str) -> None:
