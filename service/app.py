@@ -63,6 +63,7 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
                 yield {"shared": shared}
             control.close()
             await lifecycle.close()
+            metrics.leave()
 
     api = Api(
         title="Convolve",

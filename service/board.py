@@ -31,8 +31,8 @@ class Board:
 
     @property
     def first(self) -> bool:
-        """Whether this is the worker that does what one of them has to do."""
-        return self.slot == 0
+        """Whether this is the worker that does what one of them has to do: the first that is still there."""
+        return next((slot for slot in range(self.taken) if self.applied[slot] != GONE), self.slot) == self.slot
 
     def take(self, slot: int) -> None:
         """From now on, this process writes into `slot`."""
@@ -98,8 +98,8 @@ class Board:
         self.applied[self.slot] = total
 
     def leave(self) -> None:
-        """Nobody needs to wait for this worker any more."""
-        self.applied[self.slot] = GONE
+        """Nobody needs to wait for this worker any more, nor leaves callers to it."""
+        self.applied[self.slot] = self.callers[self.slot] = GONE
 
     def everywhere(self, total: int) -> bool:
         """Whether all workers have applied so much, and the same serves in each."""

@@ -50,8 +50,7 @@ class Control:
 
     def start(self) -> None:
         """Decide about trials. Of several workers, one does."""
-        if self.board.first:
-            self.watching = asyncio.create_task(self.watch())
+        self.watching = asyncio.create_task(self.watch())
 
     def close(self) -> None:
         if self.watching is not None:
@@ -217,7 +216,8 @@ class Control:
         while True:
             await asyncio.sleep(self.settings.poll_s)
             try:
-                await self.decide()
+                if self.board.first:
+                    await self.decide()
             except Exception:
                 logger.exception("no decision about the trials; the next try comes in %g s", self.settings.poll_s)
 

@@ -194,6 +194,8 @@ class Feedback:
                 f" and one of its first {MAX_PICTURES} pictures that were answered",
                 found=f"{ascii(claim.request_id)[:80]}, picture {claim.picture}",
             )
+        if "failed" in reply:
+            raise StoreFull("the picture can not be kept")
         if "expected" in reply:
             raise BadBody("no such class", expected=reply["expected"], found=ascii(claim.label)[:80])
 
@@ -217,7 +219,7 @@ class Feedback:
             return None
         path = self.root / CLAIMS / f"{uuid.uuid4().hex}.json"
         answer = path.with_suffix(".answer")
-        with whole(path) as file:
+        with whole(path, lasting=False) as file:
             file.write(json.dumps(claim._asdict()).encode())
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end and not answer.exists():
@@ -241,10 +243,22 @@ class Feedback:
                 logger.exception("a claim can not be answered")
 
     async def answer(self, path: Path) -> None:
-        with contextlib.suppress(FileNotFoundError):  # the other worker has given it up
+        try:
             claim = Claim(**json.loads(path.read_bytes()))
-            if (reply := await self.settle(claim)) is not None:
-                with whole(path.with_suffix(".answer")) as file:
+        except FileNotFoundError:  # the other worker has given it up
+            return
+        except (TypeError, ValueError):
+            logger.error("%s is no claim, and removed", path)
+            path.unlink(missing_ok=True)
+            return
+        try:
+            reply = await self.settle(claim)
+        except OSError as error:
+            logger.error("a picture can not be kept: %s", error)
+            reply = {"failed": str(error.strerror)}
+        if reply is not None:
+            with contextlib.suppress(FileNotFoundError):
+                with whole(path.with_suffix(".answer"), lasting=False) as file:
                     file.write(json.dumps(reply).encode())
                 path.unlink()
 

@@ -9,9 +9,13 @@ from typing import IO
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
+def whole(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
     """A file to write into, which takes its place at `path` when that is done: whoever reads there finds the old one or
-    the new one, even after a power cut. Others may read it: the server, or who trains, may be another user.
+    the new one. Others may read it: the server, or who trains, may be another user.
+
+    Args:
+        path: Where it appears; the folder is there.
+        lasting: Also after a power cut, which takes a while to make sure of.
 
     Raises:
         OSError: It can not be written; what is at `path` is as it was, and nothing else is left.
@@ -20,12 +24,15 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         try:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
             os.fchmod(file.fileno(), 0o644)
             Path(file.name).replace(path)
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
+    if not lasting:
+        return
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

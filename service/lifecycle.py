@@ -130,7 +130,8 @@ class Lifecycle:
             for name, sight in (await self.loader.run(self.look)).items():
                 if sight != self.sights.get(name) and not (sight.empty and name in self.registry.models):
                     await self.renew(name, sight)
-                    self.sights[name] = sight
+                    if not self.slipped(name):
+                        self.sights[name] = sight
             self.loader.aside.clear()
             news, self.news = self.news, []
             leaving, self.leaving = self.leaving, []
@@ -191,18 +192,43 @@ class Lifecycle:
         if absent := rules.named - known:
             logger.warning("the policy of %s names versions that are not there: %s", name, sorted(absent))
 
+    def slipped(self, name: str) -> bool:
+        """Whether its policy could not be read for a reason that may be over at the next look."""
+        error = self.registry.bad_policies.get(name)
+        return error is not None and isinstance(error.__cause__, OSError)
+
     async def rules(self, name: str) -> Policy:
-        """The policy in force: the one on disk, or the last one that could be read."""
+        """The policy in force: the one on disk, or the last one that could be read.
+
+        A worker that has never read one takes what the others remember. Where nobody does, the model does not serve:
+        without its policy, what was taken back would answer again.
+        """
         try:
             self.registry.policies[name] = await self.loader.run(lambda: policy.read(self.repository.root / name))
             self.registry.bad_policies.pop(name, None)
+            await self.loader.run(lambda: self.remember(name))
         except BadPolicy as error:
             if str(error) != str(self.registry.bad_policies.get(name)):
                 logger.error("the policy of %s stays as it was: %s", name, error)
                 self.news.append((name, "policy refused", None, error.reason))
             self.registry.bad_policies[name] = error
         self.metrics.policy_valid.labels(name).set(name not in self.registry.bad_policies)
-        return self.registry.policies.setdefault(name, Policy())
+        if name not in self.registry.policies:
+            self.registry.policies[name] = await self.loader.run(lambda: self.recall(name))
+        return self.registry.policies[name]
+
+    def remember(self, name: str) -> None:
+        """Keep the policy in force where a worker that takes the place of another one finds it."""
+        if (tally := self.metrics.tally) is not None:
+            (tally.folder / name).mkdir(exist_ok=True)
+            policy.write(tally.folder / name, self.registry.policies[name])
+
+    def recall(self, name: str) -> Policy:
+        """What was remembered of a policy that can not be read; if nothing was, one that lets nothing serve."""
+        tally = self.metrics.tally
+        if tally is None or not (tally.folder / name / policy.FILE).is_file():
+            return Policy(serve=False)
+        return policy.read(tally.folder / name)
 
     async def bring_up(self, name: str, version: int) -> Serving:
         """A version that is ready to answer.

@@ -206,6 +206,11 @@ class Metrics:
         if self.tally is not None:
             self.tally.forget(model, version)
 
+    def leave(self) -> None:
+        """Say no more of the present: this worker ends."""
+        if self.tally is not None:
+            self.tally.leave()
+
     def numbers(self) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
         """All series of all workers as numbers, by name and labels."""
         found: dict[str, dict[frozenset[tuple[str, str]], float]] = {}

@@ -225,7 +225,7 @@ def read(folder: Path) -> Policy:
     except FileNotFoundError:
         return Policy()
     except OSError as error:
-        raise BadPolicy(f"{path} can not be read", expected="a file", found=str(error.strerror)) from None
+        raise BadPolicy(f"{path} can not be read", expected="a file", found=str(error.strerror)) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "the whole file"

@@ -37,7 +37,7 @@ BREATH_S = 1.0
 """Seconds until the next look at the door, when there is no room for another caller in this process."""
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 MAX_HEAD = 64 * 1024
-"""Bytes of a request before its body, at most; counted from the second piece that arrives."""
+"""Bytes of a request before its body, and behind it, at most; counted from the second piece that arrives."""
 GRACE_S = 0.2
 """Seconds in which a caller who was accepted just before the port closed can send the request."""
 
@@ -169,8 +169,9 @@ class Protocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, state, app_state, loop)
         self.head_s = head_s
-        self.head = 0  # bytes of a head that goes on
-        self.in_head = False  # in the middle of a head
+        self.loose = 0  # bytes that were neither the end of a head nor of a body
+        self.goes_on = False  # whether this piece was
+        self.in_head = False
         self.patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -181,24 +182,33 @@ class Protocol(HttpToolsProtocol):
         self.relax()
         super().connection_lost(exc)
 
+    @property
+    def asked(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return self.cycle is not None and not self.cycle.response_complete
+
     def data_received(self, data: bytes) -> None:
-        goes_on = self.in_head
+        self.goes_on = False
         super().data_received(data)
-        if self.in_head:
-            self.head += len(data) if goes_on else 0
-            if self.head > MAX_HEAD:
-                self.refuse(431, "the request's head is too large", expected=f"at most {MAX_HEAD:,} bytes")
-            elif self.patience is None:
-                self.patience = self.loop.call_later(self.head_s, self.give_up)
+        self.loose = 0 if self.goes_on else self.loose + len(data)
+        if self.loose > MAX_HEAD:
+            self.refuse(431, "the request's head is too large", expected=f"at most {MAX_HEAD:,} bytes")
+        elif self.patience is None and not self.asked:
+            self.patience = self.loop.call_later(self.head_s, self.give_up)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.in_head, self.head = True, 0
+        self.in_head = self.goes_on = True
 
     def on_headers_complete(self) -> None:
         self.in_head = False
+        self.goes_on = True
         self.relax()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self.goes_on = True
+        super().on_body(body)
 
     def relax(self) -> None:
         """Wait for no head."""
@@ -216,9 +226,13 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def refuse(self, status: int, detail: str, *, expected: str) -> None:
-        """Answer a request that has not begun, and close."""
-        self.in_head = False
+        """Answer a request that has not begun, and close; where another one is being answered, after that."""
+        self.app_state["shared"].metrics.requests.labels("unknown", status, "", "").inc()
         self.relax()
+        if self.asked:
+            self.flow.pause_reading()
+            self.cycle.keep_alive = False
+            return
         response = problems.plain(status, detail, {"connection": "close"}, expected=expected)
         headers = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
         phrase = HTTPStatus(status).phrase.encode()

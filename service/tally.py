@@ -5,6 +5,7 @@ files of its own, and goes when the version goes; the library could only let the
 not to a process: a worker that replaces a dead one goes on counting where that one stopped.
 """
 
+import re
 import warnings
 from hashlib import blake2b
 from pathlib import Path
@@ -80,6 +81,11 @@ class Tally:
                 (self.folder / name).unlink(missing_ok=True)
                 del self.files[name]
 
+    def leave(self) -> None:
+        """Remove what this worker says of the present: there is none any more. What it has counted stays."""
+        with self.lock:
+            forget_gauges(self.folder, self.slot)
+
 
 class Number:
     """One number, in the place of the client library's own class of that kind."""
@@ -109,7 +115,15 @@ def ending(model: str, version: str) -> str:
     return f"-{blake2b(f'{model}/{version}'.encode(), digest_size=8).hexdigest()}.db"
 
 
+def forget_gauges(folder: Path, slot: int) -> None:
+    """Remove what the worker of a slot says, or said, of the present."""
+    for path in folder.glob("gauge_*.db"):
+        if re.fullmatch(rf"gauge_\w+?_{slot}(-.*)?\.db", path.name):
+            path.unlink(missing_ok=True)
+
+
 def count_in(folder: Path, slot: int) -> None:
     """Let this process count into the files of one slot. Call it before a metric is made."""
+    forget_gauges(folder, slot)  # of a worker that ended without a word
     values.ValueClass = Tally(folder, slot)
     warnings.filterwarnings("ignore", "Removal of labels")  # not from the library's own files, but from these

@@ -1,5 +1,6 @@
 """Settings → running processes: one worker for each core, under uvicorn's process manager."""
 
+import ctypes
 import functools
 import gc
 import logging
@@ -25,6 +26,8 @@ from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+PR_SET_PDEATHSIG = 1
+"""Linux's name for it; Python has none."""
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that tells the metrics' library where the workers count together."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - preferred, as it is there even where the file system is read-only
@@ -66,7 +69,7 @@ def check_port(host: str, port: int) -> None:
         SystemExit: It can not; the log says why.
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # and not REUSEPORT, as another server has
         try:
             probe.bind((host, port))
         except OSError as error:
@@ -91,6 +94,7 @@ class Worker(multiprocess.Process):
         self.head_s = head_s
         self.config = config
         (self.listener,) = sockets
+        self.manager = os.getpid()
         self.parent_conn, self.child_conn = Pipe()
         self.process = multiprocessing.get_context("fork").Process(  # type: ignore[assignment]
             target=subprocess_started,
@@ -101,6 +105,7 @@ class Worker(multiprocess.Process):
         # The manager's handlers were forked along, and would swallow a signal that comes before uvicorn sets its own.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        follow(self.manager)
         folder = Path(os.environ[FOLDER])
         slot, lock = claim(folder)
         with lock:
@@ -110,6 +115,14 @@ class Worker(multiprocess.Process):
             self.board.take(slot)
             self._server = Server(self.config, self.listener, self.board, self.head_s)
             super().target(sockets)
+
+
+def follow(manager: int) -> None:
+    """End when the manager does, however it ends: nobody would replace this worker, and the port would stay taken."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != manager:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Manager(multiprocess.Multiprocess):
