@@ -5,6 +5,8 @@ files of its own, and goes when the version goes; the library could only let the
 not to a process: a worker that replaces a dead one goes on counting where that one stopped.
 """
 
+import logging
+import os
 import re
 import warnings
 from hashlib import blake2b
@@ -15,21 +17,52 @@ from typing import Any
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
+logger = logging.getLogger(__name__)
+
+PAGE = 4096
+"""Bytes of a new file."""
+BESIDE = 64
+"""Bytes of a number beside its name, amply."""
+
 
 class File(MmapedDict):
-    """Is closed when the last number in it is gone, and the memory with the last view of it."""
+    """Is closed when the last number in it is gone, and the memory with the last view of it.
+
+    Raises:
+        OSError: There is no room for it, or for another number.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():  # whoever adds up reads no file that is still empty
+            draft = path.with_suffix(".draft")
+            try:
+                with draft.open("wb") as file:
+                    file.truncate(PAGE)
+                    reserve(file.fileno(), PAGE)
+                draft.rename(path)
+            finally:
+                draft.unlink(missing_ok=True)
+        super().__init__(str(path))  # type: ignore[no-untyped-call]
 
     def place(self, key: str) -> "memoryview[float]":
         """Where a number stands, and the time that it has, as two doubles: half of what the library does to write one.
 
         When a file grows it is mapped once more, and views of the mapping before stay good: they share the memory.
         """
+        reserve(self._f.fileno(), self._used + len(key.encode()) + BESIDE)
         self.read_value(key)  # type: ignore[no-untyped-call] # makes the place, if it is not there
         start: int = self._positions[key]
         return memoryview(self._m)[start : start + 16].cast("d")
 
     def __del__(self) -> None:
-        self._f.close()
+        if hasattr(self, "_f"):
+            self._f.close()
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Have room for so many bytes of a file: who writes into mapped memory for which there is none is killed."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
 
 
 class Tally:
@@ -44,6 +77,7 @@ class Tally:
         self.folder = folder
         self.slot = slot
         self.files: dict[str, File] = {}
+        self.full = False
         self.lock = Lock()
 
     def __call__(
@@ -61,17 +95,23 @@ class Tally:
         labels = dict(zip(labelnames, labelvalues, strict=True))
         key = mmap_key(metric_name, name, labelnames, labelvalues, help_text)
         with self.lock:
-            file = self.file(
-                f"{kind}_{multiprocess_mode}" if multiprocess_mode else kind,
-                ending(labels.get("model", ""), labels.get("version", "")),
-            )
-            return Number(self.lock, file, key)
+            try:
+                file = self.file(
+                    f"{kind}_{multiprocess_mode}" if multiprocess_mode else kind,
+                    ending(labels.get("model", ""), labels.get("version", "")),
+                )
+                return Number(self.lock, file.place(key), file)
+            except OSError as error:
+                if not self.full:
+                    logger.error("no room in %s: new series are not counted: %s", self.folder, error.strerror)
+                self.full = True
+                return Number(self.lock, memoryview(bytearray(16)).cast("d"))
 
     def file(self, kind: str, ending: str) -> File:
         """The file for numbers of a kind."""
         name = f"{kind}_{self.slot}{ending}"
         if name not in self.files:
-            self.files[name] = File(str(self.folder / name))  # type: ignore[no-untyped-call]
+            self.files[name] = File(self.folder / name)
         return self.files[name]
 
     def forget(self, model: str, version: str) -> None:
@@ -90,10 +130,10 @@ class Tally:
 class Number:
     """One number, in the place of the client library's own class of that kind."""
 
-    def __init__(self, lock: Lock, file: File, key: str) -> None:
+    def __init__(self, lock: Lock, place: "memoryview[float]", file: File | None = None) -> None:
         self.lock = lock
-        self.file = file
-        self.place = file.place(key)
+        self.place = place
+        self.file = file  # which is there as long as this is
 
     def inc(self, amount: float) -> None:
         with self.lock:

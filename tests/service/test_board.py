@@ -29,3 +29,22 @@ def test_a_worker_that_ended_while_it_computed_is_not_waited_for_when_it_is_repl
     assert not first.start()
     on(first, 1)
     assert first.start()
+
+
+def test_the_first_worker_is_one_that_is_still_there() -> None:
+    first = Board()
+    second, third = on(first, 1), on(first, 2)
+    assert (first.first, second.first, third.first) == (True, False, False)
+    first.leave()
+    assert (second.first, third.first) == (True, False)
+    second.leave()
+    assert third.first
+
+
+def test_nobody_leaves_callers_to_a_worker_that_has_left() -> None:
+    first = Board()
+    second = on(first, 1)
+    second.publish(0)
+    assert first.publish(3)
+    second.leave()
+    assert not first.publish(3)

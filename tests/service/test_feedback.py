@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from service import feedback
 from service.engines import Answers
+from service.errors import StoreFull
 from service.feedback import Call, Claim, Feedback, folder_of
 from service.files import whole
 from service.metrics import Metrics
@@ -169,6 +170,25 @@ def test_workers_find_each_others_calls(tmp_path: Path, store: Store) -> None:
 
     asyncio.run(body())
     assert kept(tmp_path) == ["mnist/labelled/1"]
+
+
+def test_what_another_worker_can_not_write_is_said(tmp_path: Path, store: Store) -> None:
+    async def body() -> None:
+        settings = Settings(models=store.root, feedback=tmp_path / "feedback", workers=2)
+        mine, other = (Feedback(tmp_path / "feedback", settings, Metrics(CollectorRegistry())) for _ in range(2))
+        mine.start()
+        other.start()
+        (tmp_path / "feedback" / ".claims" / "nonsense.json").write_text("[]")
+        (tmp_path / "feedback" / "mnist").write_text("no folder")
+        other.calls["theirs"] = Call(time.monotonic(), "mnist", tuple("0123456789"), picture(7)[None], [7], [0])
+        with pytest.raises(StoreFull):
+            await mine.take(Claim("theirs", 0, "1"))
+        while list((tmp_path / "feedback" / ".claims").iterdir()):
+            await asyncio.sleep(0.01)
+        mine.close()
+        other.close()
+
+    asyncio.run(body())
 
 
 def store_of(tmp_path: Path, **caps: Any) -> Feedback:

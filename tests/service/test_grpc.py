@@ -306,8 +306,8 @@ def test_an_address_of_ipv6_is_listened_on() -> None:
 
 
 def test_a_port_in_use_is_one_clear_line() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
+    with serving("--workers", "2", "--grpc-port", str(port)):
         server = Server("--workers", "2", "--grpc-port", str(port))
         said = server.output()
         assert server.process.wait(PATIENCE_S) == 1

@@ -20,6 +20,7 @@ from service.metrics import Metrics
 from service.registry import Registry
 from service.serving import Serving
 from service.settings import Settings
+from service.tally import Tally
 from tests.fakes import Failing, Gated, Reader, Store, answer_to, picture
 
 
@@ -333,6 +334,64 @@ def test_a_bad_policy_leaves_the_one_before_in_force(store: Store) -> None:
         assert serving(lifecycle) == [2]
         assert value("convolve_policy_valid", {"model": "mnist"}) == 1
         (store.root / "mnist" / "policy.json").unlink()
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2]
+
+    check(store, body)
+
+
+def test_a_start_with_a_bad_policy_lets_nothing_serve(store: Store) -> None:
+    for version in (1, 2):
+        store.add(version)
+    store.policy('{"labels": {"stable": 1}, "never": [2],}')
+
+    async def body(lifecycle: Lifecycle) -> None:
+        assert serving(lifecycle) == []
+        store.policy({"labels": {"stable": 1}, "never": [2]})
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [1]
+
+    check(store, body)
+
+
+def test_a_worker_that_replaces_another_has_the_policy_that_the_others_have(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Metrics, "tally", Tally(tmp_path, 0))
+    for version in (1, 2):
+        store.add(version)
+    store.policy({"labels": {"stable": 1}, "never": [2]})
+
+    async def body(lifecycle: Lifecycle) -> None:
+        store.policy('{"labels": {"stable": 1}, "never": [2],}')
+        await lifecycle.refresh()
+        async with running(store) as replaced:
+            assert serving(lifecycle) == serving(replaced) == [1]
+
+    check(store, body)
+
+
+def test_a_policy_that_could_not_be_read_for_a_moment_is_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in (1, 2):
+        store.add(version)
+    store.policy({"versions": [1]})
+
+    async def body(lifecycle: Lifecycle) -> None:
+        read = Path.read_bytes
+        failing = True
+
+        def slip(path: Path) -> bytes:
+            if failing and path.name == "policy.json":
+                raise OSError(5, "Input/output error")
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", slip)
+        store.policy({"versions": [2]})
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [1]
+        failing = False
         await lifecycle.refresh()
         assert serving(lifecycle) == [2]
 

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -278,6 +279,58 @@ def test_a_head_without_end_is_refused(two: Server, line: bytes) -> None:
         with suppress(ConnectionResetError):
             assert caller.recv(4096).startswith(b"HTTP/1.1 431")
     assert two.ask("GET", "/health/live")[0] == 200
+
+
+def test_trailers_without_end_are_refused_too(two: Server) -> None:
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
+        caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 50_000_000 and not select.select([caller], [], [], 0)[0]:
+                sent += caller.send(b"a:b\r\n" * 10_000)
+        assert sent < 50_000_000
+    assert b'status="431"' in two.ask("GET", "/metrics")[1]
+
+
+@pytest.mark.parametrize("stray", [b"\r\n", b"GET /health/li"], ids=["a line", "half a head"])
+def test_who_goes_on_with_nothing_is_not_waited_for(stray: bytes) -> None:
+    with (
+        serving("--workers", "1", "--body-s", "0.3") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as caller,
+    ):
+        caller.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert caller.recv(4096).startswith(b"HTTP/1.1 200")
+        caller.sendall(stray)
+        answer = b"".join(iter(lambda: caller.recv(4096), b""))
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 408")
+
+
+def test_a_body_is_not_counted_with_the_next_head() -> None:
+    with (
+        serving("--workers", "1") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as caller,
+    ):
+        (worker,) = server.workers() or {server.process.pid}
+        caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-")
+        assert server.ask("GET", "/health/live")[0] == 200
+        os.kill(worker, signal.SIGSTOP)
+        body = b"x" * 90_000
+        caller.sendall(b"Length: 90000\r\n\r\n" + body + b"GET /health/live HTTP/1.1\r\nHo")
+        os.kill(worker, signal.SIGCONT)
+        first = caller.recv(65_536)
+        assert first.startswith(b"HTTP/1.1 415")
+        caller.sendall(b"st: x\r\n\r\n")
+        assert b"HTTP/1.1 200" in first + caller.recv(65_536)
+
+
+def test_workers_end_with_their_manager() -> None:
+    with serving("--workers", "2", "--drain-s", "0") as server:
+        workers = server.workers()
+        server.process.kill()
+        end = time.monotonic() + PATIENCE_S
+        while any(Path(f"/proc/{worker}").exists() for worker in workers):
+            assert time.monotonic() < end, "a worker is still there"
+            time.sleep(0.02)
 
 
 def test_a_large_body_is_no_large_head(two: Server) -> None:

@@ -51,6 +51,22 @@ def test_workers_add_up_and_a_replaced_one_goes_on(worker: Worker) -> None:
     assert found(first, 1) == expected
 
 
+def test_a_worker_that_leaves_says_no_more_of_the_present(worker: Worker) -> None:
+    count(first := worker(0), 1)
+    count(second := worker(1), 1)
+    second.leave()
+    expected = {"convolve_batch_pictures_count": 2, "convolve_predictions_total": 2, "convolve_queue_pictures": 2}
+    assert found(first, 1) == expected
+
+
+def test_what_a_dead_worker_said_of_the_present_goes_when_its_place_is_taken(worker: Worker) -> None:
+    count(first := worker(0), 1)
+    count(worker(1), 1)
+    worker(1)
+    expected = {"convolve_batch_pictures_count": 2, "convolve_predictions_total": 2, "convolve_queue_pictures": 2}
+    assert found(first, 1) == expected
+
+
 def test_what_is_of_a_version_goes_with_it_and_nothing_else(worker: Worker, tmp_path: Path, store: Store) -> None:
     manifest = Manifest.read(store.add(1))
     metrics = worker(0)
@@ -84,3 +100,18 @@ def test_a_version_that_leaves_while_the_files_are_read_harms_nobody(
 
     monkeypatch.setattr("service.metrics.generate_latest", gone_at_first)
     assert b"convolve_predictions_total" in metrics.page()
+
+
+def test_where_there_is_no_room_answers_go_on_and_it_is_said_once(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    count(metrics := worker(0), 1)
+    monkeypatch.setattr(tally.os, "posix_fallocate", full)
+    count(metrics, 2)
+    count(metrics, 1)
+    assert found(metrics, 2) == {}
+    assert found(metrics, 1)["convolve_predictions_total"] == 2
+    assert [record.message for record in caplog.records if "no room" in record.message] == [caplog.records[0].message]
