@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks import load, report, steady, tables
 from benchmarks.contestants import INT8, NAMED, NOOPS, PLAIN, WORKS, Contestant, ours
-from benchmarks.turns import take_turns
+from benchmarks.turns import start_in_turns, take_turns
 from benchmarks.visits import Plan, Row, requests, serving, visit
 
 WHOLE: Plan = {name: work.callers for name, work in WORKS.items()}
@@ -14,6 +14,8 @@ SINGLE: Plan = {"png": (32, 64), "numbers": (32, 64)}
 PRECISIONS = ("bf16", "f32", "int8")
 OPEN_SHARE = 0.7
 """Part of what we can do at most that the open loop asks for."""
+STARTS = 3
+"""For each round of `best`: a start takes a second."""
 SPREAD = 10
 """Runs in a row, each with new connections."""
 
@@ -50,6 +52,8 @@ def peers(rounds: int, seconds: int) -> Iterator[Row]:
 def best(rounds: int, seconds: int) -> Iterator[Row]:
     """Ourselves, whoever of the peers did best by the last `peers`, and the plain server, in turns."""
     known = report.read("peers")
+    quickest = tables.starts(known).best
+    yield from start_in_turns([ours(), *(peer for peer in NAMED if peer.name == quickest), PLAIN], STARTS * rounds)
     for work in WORKS.values():
         names = {tables.rates(known, work, callers).best for callers in work.callers}
         sides = [ours(), *(peer for peer in NAMED if peer.name in names), PLAIN]

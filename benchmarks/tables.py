@@ -40,6 +40,12 @@ class Line:
         return format(median(self.values[name]), self.form) if name in self.values else NOBODY
 
 
+def starts(rows: Sequence[Row]) -> Line:
+    """How long each takes until it answers."""
+    values = series(rows, "seconds", kind="start", work="png")
+    return Line("process start to first right answer, s", values, more=False, form=".2f")
+
+
 def lines(rows: Sequence[Row]) -> list[Line]:
     """Every line that the rows have figures for."""
     one, crowd = {"work": "png", "callers": 1}, {"work": "png", "callers": 32}
@@ -47,12 +53,7 @@ def lines(rows: Sequence[Row]) -> list[Line]:
         *(rates(rows, work, callers) for work in WORKS.values() for callers in work.callers),
         Line("one caller, PNG: median, ms", series(rows, "p50_ms", kind="run", **one), more=False, form=".2f"),
         Line("32 callers, PNG: p99, ms", series(rows, "p99_ms", kind="run", **crowd), more=False, form=".1f"),
-        Line(
-            "process start to first right answer, s",
-            series(rows, "seconds", kind="start", work="png"),
-            more=False,
-            form=".2f",
-        ),
+        starts(rows),
         Line(
             "memory of all processes after load, MB (PSS)",
             series(rows, "megabytes", kind="memory", work="png"),

@@ -52,6 +52,15 @@ def take_turns(work: str, sides: Sequence[Side], rounds: int, seconds: int) -> I
         yield {"kind": "failure", "contestant": contestant.name, "work": work, "failure": str(error)}
 
 
+def start_in_turns(contestants: Sequence[Contestant], rounds: int) -> Iterator[Row]:
+    """Rows of starts, each up to the first right answer to a PNG file."""
+    for number, contestant in itertools.product(range(rounds), contestants):
+        setup, name = door(contestant, "png")
+        with serving(contestant, setup, requests(setup, name)[0]) as (_, seconds):
+            row = {"kind": "start", "contestant": contestant.name, "round": number, "work": "png"}
+            yield {**row, "seconds": round(seconds, 3)}
+
+
 def ceilings(work: str, number: int, seconds: int) -> Iterator[Row]:
     """The bare engine at our default precision, in each of the ways to use all cores, with one network and with both.
 
