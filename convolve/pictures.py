@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -71,25 +72,30 @@ def load(picture: Picture) -> Source:
     if isinstance(picture, bytes | bytearray | memoryview):
         return File(bytes(picture))
     if isinstance(picture, Binary):
-        return File(read_all(picture, "the file object"))
+        with told("the file object"):
+            return File(read_all(picture, "the file object"))
     return Pixels(encode(picture))
 
 
 def read_file(path: Path) -> bytes:
+    with told(str(path)), path.open("rb") as file:
+        return read_all(file, str(path))
+
+
+@contextmanager
+def told(name: str) -> Iterator[None]:
+    """Whatever goes wrong while that is opened or read is `Unreadable`."""
     try:
-        with path.open("rb") as file:
-            return read_all(file, str(path))
+        yield
     except (OSError, ValueError) as error:
-        raise Unreadable(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise Unreadable(f"{name}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def read_all(file: Binary, name: str) -> bytes:
     try:
-        data = file.read(MAX_FILE_BYTES + 1)
-    except UnicodeDecodeError:
+        data: object = file.read(MAX_FILE_BYTES + 1)
+    except UnicodeDecodeError:  # before it is a failure to read: text that is none
         data = None
-    except (OSError, ValueError) as error:
-        raise Unreadable(f"{name}: {getattr(error, 'strerror', None) or error}") from error
     if not isinstance(data, bytes):
         raise Unreadable(f"{name} reads text; fix: open it with mode 'rb'")
     if len(data) > MAX_FILE_BYTES:

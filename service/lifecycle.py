@@ -9,6 +9,8 @@ import gc
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from service import policy
@@ -219,16 +221,22 @@ class Lifecycle:
 
     def remember(self, name: str) -> None:
         """Keep the policy in force where a worker that takes the place of another one finds it."""
-        if (tally := self.metrics.tally) is not None:
-            (tally.folder / name).mkdir(exist_ok=True)
-            policy.write(tally.folder / name, self.registry.policies[name])
+        if (folder := self.memory(name)) is not None:
+            with suppress(OSError):  # where there is no room, only such a worker has to do without
+                folder.mkdir(parents=True, exist_ok=True)
+                policy.write(folder, self.registry.policies[name])
 
     def recall(self, name: str) -> Policy:
         """What was remembered of a policy that can not be read; if nothing was, one that lets nothing serve."""
-        tally = self.metrics.tally
-        if tally is None or not (tally.folder / name / policy.FILE).is_file():
+        folder = self.memory(name)
+        if folder is None or not (folder / policy.FILE).is_file():
             return Policy(serve=False)
-        return policy.read(tally.folder / name)
+        return policy.read(folder)
+
+    def memory(self, name: str) -> Path | None:
+        """Where several workers remember a model's policy together."""
+        tally = self.metrics.tally
+        return None if tally is None else tally.folder / "policies" / name
 
     async def bring_up(self, name: str, version: int) -> Serving:
         """A version that is ready to answer.

@@ -1,6 +1,6 @@
 """What the OpenAPI document says of the dialects of others. Describes; nothing is checked against it while serving."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -12,7 +12,6 @@ class Status(BaseModel):
     error: str
 
 
-BYTES = {"schema": {"type": "string", "format": "binary"}}
 FAILED = {
     "description": "What was expected, what was found, and how to fix it.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}}},
@@ -88,15 +87,15 @@ def name_in_path(*more: str, refused: Sequence[int] = (400, 404)) -> dict[str, A
 
 
 def asked_in_json(
-    question: type[BaseModel], answer: type[BaseModel], *names: str, binary: bool = False
+    question: type[BaseModel], answer: type[BaseModel], *names: str, content: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """A route of a dialect that asks and answers in JSON, or also in bytes behind it."""
+    """A route of a dialect that asks and answers in JSON; and in what `content` says, by media type."""
     schema = question.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)  # what a question is made of is in its answer as well, and described there
     return {
         "response_model": None,
         "responses": {
-            200: {"model": answer, "content": {"application/octet-stream": BYTES} if binary else {}},
+            200: {"model": answer, "content": dict(content or {})},
             **dict.fromkeys((400, 404, 408, 413, 415, 503, 504), FAILED),
         },
         "openapi_extra": {

@@ -138,8 +138,7 @@ def parse_query(request: Request, *known: str) -> dict[str, str]:
         if name not in known or name in query:
             raise BadQuery("an unknown or repeated parameter", expected=", ".join(known), found=ascii(name)[:80])
         query[name] = value
-    if {"version", "label"} <= query.keys():
-        raise BadQuery("a version and a label are both given", expected="one of them", found="both")
+    native.check_target(query)
     for name, values in (("prepare", ("auto", "none")), ("format", ("json", "safetensors"))):
         if query.get(name, values[0]) not in values:
             raise BadQuery(f"{name} is not understood", expected=" or ".join(values), found=ascii(query[name])[:80])

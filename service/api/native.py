@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
@@ -105,8 +106,7 @@ def parse_query(text: bytes) -> Query:
         if name in given:
             raise BadQuery("a parameter is given twice", expected=f"one {name}", found=ascii(value)[:80])
         given[name] = value
-    if {"version", "label"} <= given.keys():
-        raise BadQuery("a version and a label are both given", expected="one of them", found="both")
+    check_target(given)
     prepare = given.get("prepare", "auto")
     if prepare not in ("auto", "none"):
         raise BadQuery("prepare is not understood", expected="auto or none", found=ascii(prepare)[:80])
@@ -121,6 +121,16 @@ def parse_query(text: bytes) -> Query:
         prepare=cast(pictures.Mode, prepare),
         include=cast(Literal["", "seen"], include),
     )
+
+
+def check_target(given: Mapping[str, str]) -> None:
+    """See that a version is asked for in one way.
+
+    Raises:
+        BadQuery: By number and by label.
+    """
+    if {"version", "label"} <= given.keys():
+        raise BadQuery("a version and a label are both given", expected="one of them", found="both")
 
 
 def number(name: str, value: str) -> int:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from service import bodies, inference, pictures, road, tensors
 from service.access import authorise
 from service.api.dialects import InferRequest, InferResponse, asked_in_json, name_in_path
+from service.api.schemas import BINARY
 from service.door import Answer, TerseRoute
 from service.engines import Answers
 from service.errors import BadBody, Overload
@@ -30,6 +31,8 @@ from service.state import Shared
 ROUTES = "POST /v2/models/NAME[/versions/V]/infer, GET /v2/models/NAME[/versions/V][/ready], GET /v2/health/ready"
 MODEL = "/v2/models/{name:name}"
 VERSION = MODEL + "/versions/{version:name}"
+BEHIND = {"application/octet-stream": BINARY}
+"""What an answer is whose tensors follow its JSON as bytes."""
 CHANGE = (400, 401, 403, 404, 409, 504, 507)
 """Statuses with which a change of what serves is refused."""
 HEADER = "inference-header-content-length"
@@ -41,8 +44,8 @@ SHORT = 1024
 router = APIRouter(tags=["Open Inference Protocol v2"], route_class=TerseRoute)
 
 
-@router.post(MODEL + "/infer", **asked_in_json(InferRequest, InferResponse, binary=True))
-@router.post(VERSION + "/infer", **asked_in_json(InferRequest, InferResponse, "version", binary=True))
+@router.post(MODEL + "/infer", **asked_in_json(InferRequest, InferResponse, content=BEHIND))
+@router.post(VERSION + "/infer", **asked_in_json(InferRequest, InferResponse, "version", content=BEHIND))
 async def infer(request: Request) -> Response:
     """Probabilities for a tensor of pictures: pixels as numbers, or picture files as BYTES."""
     shared: Shared = request.scope["state"]["shared"]

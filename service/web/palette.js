@@ -28,30 +28,30 @@ const scratch = document.createElement("canvas");
 
 /** Paint values onto a canvas, each as a square; `limit` is the value that gets the strongest colour. */
 export function paint(canvas, { rows, columns, at, limit, until = Infinity, grey = false }) {
-  scratch.width = columns;
-  scratch.height = rows;
-  const context = scratch.getContext("2d");
-  const image = context.createImageData(columns, rows);
-  const pixels = new Uint32Array(image.data.buffer);
   const scale = limit > 0 ? 255 / limit : 0;
-  for (let index = 0; index < Math.min(rows * columns, until); index++) {
-    const level = Math.round(at(index) * scale);
-    pixels[index] = grey ? GREYS[Math.max(0, Math.min(255, level))] : TABLE[Math.max(-255, Math.min(255, level)) + 255];
-  }
-  context.putImageData(image, 0, 0);
-  const target = canvas.getContext("2d");
-  target.imageSmoothingEnabled = false;
-  target.clearRect(0, 0, canvas.width, canvas.height);
-  target.drawImage(scratch, 0, 0, canvas.width, canvas.height);
+  put(canvas, rows, columns, ({ data }) => {
+    const pixels = new Uint32Array(data.buffer);
+    for (let index = 0; index < Math.min(rows * columns, until); index++) {
+      const level = Math.round(at(index) * scale);
+      pixels[index] = grey ? GREYS[Math.max(0, Math.min(255, level))] : TABLE[Math.max(-255, Math.min(255, level)) + 255];
+    }
+  });
 }
 
 /** Paint colours onto a canvas: `at` gives red, green and blue, 0 to 255. */
 export function paintColours(canvas, { rows, columns, at }) {
+  put(canvas, rows, columns, ({ data }) => {
+    for (let index = 0; index < rows * columns; index++) data.set([...at(index), 255], index * 4);
+  });
+}
+
+/** Put pixels onto a canvas, as large as it is: `fill` gets the image data of so many rows and columns. */
+function put(canvas, rows, columns, fill) {
   scratch.width = columns;
   scratch.height = rows;
   const context = scratch.getContext("2d");
   const image = context.createImageData(columns, rows);
-  for (let index = 0; index < rows * columns; index++) image.data.set([...at(index), 255], index * 4);
+  fill(image);
   context.putImageData(image, 0, 0);
   const target = canvas.getContext("2d");
   target.imageSmoothingEnabled = false;

@@ -371,6 +371,22 @@ def test_a_worker_that_replaces_another_has_the_policy_that_the_others_have(
     check(store, body)
 
 
+def test_no_room_to_remember_a_policy_stops_nobody(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policies").write_text("no folder can be made here")
+    monkeypatch.setattr(Metrics, "tally", Tally(tmp_path, 0))
+    store.add(1)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        assert serving(lifecycle) == [1]
+        store.add(2)
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [2]
+
+    check(store, body)
+
+
 def test_a_policy_that_could_not_be_read_for_a_moment_is_read_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
