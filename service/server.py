@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -25,8 +26,9 @@ from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S = 0.005
-"""Seconds that a worker with more callers than another leaves a new one to that other."""
+PATIENCE_S = 0.02
+"""Seconds that a worker with more callers than another leaves new ones to that other, which may be in the middle of a
+batch, or have no core; and then, in which it takes them all the same."""
 GLANCE_S = 0.001
 """Seconds between two looks at whether it still has more; the loop knows no shorter ones."""
 SO_ATTACH_FILTER = 26
@@ -60,6 +62,7 @@ class Server(uvicorn.Server):
         self.listener = listener
         self.board = board
         self.head_s = head_s
+        self.callers = 0
         self.until = 0.0  # when this wait for another worker ends
         self.arriving: set[asyncio.Task[Any]] = set()
 
@@ -80,14 +83,20 @@ class Server(uvicorn.Server):
                 self.loop.remove_reader(self.listener)
                 self.loop.call_later(GLANCE_S, self.resume)
                 return
-        self.until = 0.0
+        else:
+            self.until = 0.0
         # All that wait, if need be: a turn of the loop takes as long as a batch, and a crowd may come at once.
         while self.take() and not self.crowded():
             pass
 
     def crowded(self) -> bool:
         """Whether another worker has fewer callers; the others are told how many are here."""
-        return self.board.publish(len(self.server_state.connections) + len(self.arriving))
+        return self.board.publish(self.callers)
+
+    def leave(self) -> None:
+        """A caller has left. The others are told at once: whoever comes next goes where fewer are."""
+        self.callers -= 1
+        self.crowded()
 
     def take(self) -> bool:
         """Take one caller, if one is there."""
@@ -100,10 +109,17 @@ class Server(uvicorn.Server):
                 self.loop.call_later(BREATH_S, self.resume)
             return False
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.callers += 1
         arrival = self.loop.create_task(self.loop.connect_accepted_socket(self.protocol, caller))
         self.arriving.add(arrival)
-        arrival.add_done_callback(self.arriving.discard)
+        arrival.add_done_callback(self.arrive)
         return True
+
+    def arrive(self, arrival: asyncio.Task[Any]) -> None:
+        """A caller is here, or was not to be had."""
+        self.arriving.discard(arrival)
+        if arrival.cancelled() or arrival.exception():
+            self.leave()
 
     def resume(self) -> None:
         if not self.should_exit:
@@ -111,7 +127,7 @@ class Server(uvicorn.Server):
 
     def protocol(self) -> asyncio.Protocol:
         """What answers one caller."""
-        return Protocol(self.config, self.server_state, self.lifespan.state, self.loop, self.head_s)
+        return Protocol(self.config, self.server_state, self.lifespan.state, self.loop, self.head_s, self.leave)
 
     async def on_tick(self, counter: int) -> bool:
         self.crowded()
@@ -166,9 +182,11 @@ class Protocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         loop: AbstractEventLoop,
         head_s: float,
+        leave: Callable[[], None],
     ) -> None:
         super().__init__(config, state, app_state, loop)
         self.head_s = head_s
+        self.leave = leave
         self.loose = 0  # bytes that were neither the end of a head nor of a body
         self.goes_on = False  # whether this piece was
         self.in_head = False
@@ -181,6 +199,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.relax()
         super().connection_lost(exc)
+        self.leave()
 
     @property
     def asked(self) -> bool:
