@@ -1,5 +1,6 @@
 """Real processes on a real socket: workers that count together, are replaced, and go down without losing an answer."""
 
+import asyncio
 import concurrent.futures
 import json
 import os
@@ -15,12 +16,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import uvicorn
 
 from service import engines
+from service import server as servers
+from service.board import Board
 from service.manifest import Manifest
 from tests.service.conftest import EXAMPLES, ROOT, png
 
@@ -119,6 +124,27 @@ def test_64_callers_with_a_thousand_pictures_each_get_their_own_answers(two: Ser
 
     with concurrent.futures.ThreadPoolExecutor(64) as callers:
         list(callers.map(caller, range(64)))
+
+
+def test_a_caller_counts_once_from_the_door_to_the_end() -> None:
+    async def come_and_go() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as callers:
+            listener.setblocking(False)
+            server = servers.Server(uvicorn.Config(lambda: None), listener, Board(), head_s=PATIENCE_S)
+            server.loop, server.lifespan = asyncio.get_running_loop(), SimpleNamespace(state={})
+            for _ in range(3):
+                callers.enter_context(socket.create_connection(listener.getsockname()))
+                assert server.take()
+            for _ in range(10):  # turns of the loop, in which they come in
+                server.crowded()
+                assert server.board.callers[0] == 3
+                await asyncio.sleep(0)
+            callers.close()
+            async with asyncio.timeout(PATIENCE_S):
+                while server.board.callers[0]:  # nobody looks: the last to leave has told
+                    await asyncio.sleep(0)
+
+    asyncio.run(come_and_go())
 
 
 def test_several_workers_count_together_and_a_replaced_one_goes_on_counting(two: Server) -> None:
