@@ -6,9 +6,11 @@ linear when the learning is over, and goes into the weights before it: what is l
 """
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from training.config import SHAPE, Recipe
 from training.datasets import Pixels
@@ -16,6 +18,29 @@ from training.network import build_network
 
 NORMED = ("conv_2", "fc_1")
 """Layers that a normalisation follows. After conv_1, on the largest maps, it would cost a third more time."""
+
+
+class Normalization(keras.layers.BatchNormalization):  # type: ignore[misc]
+    """Keras', but maps are normalised by TensorFlow's one operation for it: Keras' ten take three times as long."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(scale=False, epsilon=EPSILON, **options)
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if len(inputs.shape) != 4:
+            return super().call(inputs, training=training)
+        learns = training and self.trainable
+        beta, mean, variance = (
+            tf.cast(part, tf.float32) for part in (self.beta, self.moving_mean, self.moving_variance)
+        )
+        known = {} if learns else {"mean": mean, "variance": variance}
+        result, *found = tf.compat.v1.nn.fused_batch_norm(
+            inputs, tf.ones_like(beta), beta, **known, epsilon=EPSILON, is_training=learns
+        )
+        if learns:
+            for before, now in zip((self.moving_mean, self.moving_variance), found, strict=True):
+                before.assign(self.momentum * before + (1 - self.momentum) * now)
+        return result
 
 
 def build_learner(recipe: Recipe, classes: int) -> keras.Model:
@@ -30,7 +55,6 @@ def build_learner(recipe: Recipe, classes: int) -> keras.Model:
     """
     keep = {"dtype": recipe.policy}
     layers = keras.layers
-    norm = {"scale": False, "epsilon": EPSILON, **keep}
     return keras.Sequential(
         [
             keras.Input(SHAPE, dtype="uint8", name="image"),
@@ -38,12 +62,12 @@ def build_learner(recipe: Recipe, classes: int) -> keras.Model:
             layers.Conv2D(32, 3, activation="relu", name="conv_1", **keep),
             layers.Conv2D(64, 3, use_bias=False, name="conv_2", **keep),
             layers.MaxPooling2D(2, name="max_pool", **keep),
-            layers.BatchNormalization(name="norm_conv_2", **norm),
+            Normalization(name="norm_conv_2", **keep),
             layers.ReLU(name="relu_conv_2", **keep),
             layers.Dropout(recipe.dropout[0], name="dropout_1", **keep),
             layers.Flatten(name="flatten", **keep),
             layers.Dense(128, use_bias=False, name="fc_1", **keep),
-            layers.BatchNormalization(name="norm_fc_1", **norm),
+            Normalization(name="norm_fc_1", **keep),
             layers.ReLU(name="relu_fc_1", **keep),
             layers.Dropout(recipe.dropout[1], name="dropout_2", **keep),
             layers.Dense(classes, name="fc_2", **keep),
@@ -72,7 +96,7 @@ def settle(learner: keras.Model, pictures: Pixels) -> None:
     """
     chosen = pictures[:: math.ceil(len(pictures) / SETTLING)]
     for layer in learner.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if isinstance(layer, Normalization):
             before = keras.Model(learner.inputs, layer.input)
             values = before.predict(chosen, batch_size=500, verbose=0).astype(np.float32)
             axes = tuple(range(values.ndim - 1))

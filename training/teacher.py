@@ -3,7 +3,7 @@
 import keras
 
 from training.config import SHAPE, Recipe
-from training.learner import EPSILON
+from training.learner import Normalization
 
 WIDTHS = (32, 48, 96, 96, 192, 192)
 """Channels of its six convolutions: two and a half times the work of the documented network."""
@@ -19,7 +19,7 @@ def build_teacher(recipe: Recipe, classes: int) -> keras.Model:
         return [
             layers.Conv2D(WIDTHS[number], 3, padding=padding, use_bias=False, **keep),
             *([layers.MaxPooling2D(2, **keep)] if pool else []),
-            layers.BatchNormalization(scale=False, epsilon=EPSILON, **keep),
+            Normalization(**keep),
             layers.ReLU(**keep),
         ]
 

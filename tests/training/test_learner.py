@@ -7,7 +7,7 @@ import pytest
 from tests.training.conftest import draw_part
 from training import learner
 from training.config import RECIPES
-from training.learner import build_learner, fold, settle
+from training.learner import EPSILON, Normalization, build_learner, fold, settle
 from training.network import PARAMETERS
 from training.teacher import build_teacher
 
@@ -49,6 +49,27 @@ def test_settled_on_pictures_from_all_over(learnt: keras.Model, monkeypatch: pyt
     found = learnt.get_layer("norm_fc_1").moving_mean.numpy()
     settle(learnt, sorted_by_class[::4])  # one of each class
     np.testing.assert_array_equal(found, learnt.get_layer("norm_fc_1").moving_mean.numpy())
+
+
+def test_normalization_is_keras_own() -> None:
+    maps = np.random.default_rng(1).normal(3, 2, (8, 12, 12, 4)).astype(np.float32)
+    ours, keras_own = Normalization(), keras.layers.BatchNormalization(scale=False, epsilon=EPSILON)
+    for training in (True, False):
+        np.testing.assert_allclose(
+            ours(maps, training=training), keras_own(maps, training=training), rtol=1e-4, atol=1e-4
+        )
+    for found, expected in zip(ours.non_trainable_variables, keras_own.non_trainable_variables, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_frozen_normalization_keeps_to_what_it_has_measured(learnt: keras.Model) -> None:
+    frozen = learnt.get_layer("norm_conv_2")
+    frozen.trainable = False
+    before = frozen.get_weights()
+    maps = np.random.default_rng(1).normal(3, 2, (8, *frozen.input.shape[1:])).astype(np.float32)
+    np.testing.assert_array_equal(frozen(maps, training=True), frozen(maps, training=False))
+    for one, other in zip(frozen.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("build", [build_learner, build_teacher])
