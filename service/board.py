@@ -97,9 +97,14 @@ class Board:
         self.digests[self.slot] = digest
         self.applied[self.slot] = total
 
+    def shut(self) -> None:
+        """Nobody leaves callers to this worker any more."""
+        self.callers[self.slot] = GONE
+
     def leave(self) -> None:
-        """Nobody needs to wait for this worker any more, nor leaves callers to it."""
-        self.applied[self.slot] = self.callers[self.slot] = GONE
+        """Nobody needs to wait for this worker any more, either."""
+        self.shut()
+        self.applied[self.slot] = GONE
 
     def everywhere(self, total: int) -> bool:
         """Whether all workers have applied so much, and the same serves in each."""

@@ -62,9 +62,9 @@ class Server(uvicorn.Server):
         self.listener = listener
         self.board = board
         self.head_s = head_s
-        self.callers = 0
+        self.shut = False  # whether nobody new comes in any more
         self.until = 0.0  # when this wait for another worker ends
-        self.arriving: set[asyncio.Task[Any]] = set()
+        self.arriving: dict[asyncio.Task[Any], asyncio.Protocol] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=[])
@@ -91,12 +91,14 @@ class Server(uvicorn.Server):
 
     def crowded(self) -> bool:
         """Whether another worker has fewer callers; the others are told how many are here."""
-        return self.board.publish(self.callers)
+        here = self.server_state.connections
+        # Who has just come in is one of both for a turn of the loop.
+        return self.board.publish(len(here) + sum(each not in here for each in self.arriving.values()))
 
-    def leave(self) -> None:
+    def lose(self) -> None:
         """A caller has left. The others are told at once: whoever comes next goes where fewer are."""
-        self.callers -= 1
-        self.crowded()
+        if not self.shut:
+            self.crowded()
 
     def take(self) -> bool:
         """Take one caller, if one is there."""
@@ -109,17 +111,11 @@ class Server(uvicorn.Server):
                 self.loop.call_later(BREATH_S, self.resume)
             return False
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.callers += 1
-        arrival = self.loop.create_task(self.loop.connect_accepted_socket(self.protocol, caller))
-        self.arriving.add(arrival)
-        arrival.add_done_callback(self.arrive)
+        protocol = self.protocol()
+        arrival = self.loop.create_task(self.loop.connect_accepted_socket(lambda: protocol, caller))
+        self.arriving[arrival] = protocol
+        arrival.add_done_callback(self.arriving.pop)
         return True
-
-    def arrive(self, arrival: asyncio.Task[Any]) -> None:
-        """A caller is here, or was not to be had."""
-        self.arriving.discard(arrival)
-        if arrival.cancelled() or arrival.exception():
-            self.leave()
 
     def resume(self) -> None:
         if not self.should_exit:
@@ -127,7 +123,7 @@ class Server(uvicorn.Server):
 
     def protocol(self) -> asyncio.Protocol:
         """What answers one caller."""
-        return Protocol(self.config, self.server_state, self.lifespan.state, self.loop, self.head_s, self.leave)
+        return Protocol(self.config, self.server_state, self.lifespan.state, self.loop, self.head_s, self.lose)
 
     async def on_tick(self, counter: int) -> bool:
         self.crowded()
@@ -141,6 +137,8 @@ class Server(uvicorn.Server):
         while self.take():  # whoever waits at the door comes in before it closes
             pass
         self.listener.close()
+        self.shut = True
+        self.board.shut()
         await asyncio.sleep(GRACE_S)
         await super().shutdown(sockets=[])
 
@@ -182,11 +180,11 @@ class Protocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         loop: AbstractEventLoop,
         head_s: float,
-        leave: Callable[[], None],
+        lose: Callable[[], None],
     ) -> None:
         super().__init__(config, state, app_state, loop)
         self.head_s = head_s
-        self.leave = leave
+        self.lose = lose
         self.loose = 0  # bytes that were neither the end of a head nor of a body
         self.goes_on = False  # whether this piece was
         self.in_head = False
@@ -199,7 +197,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.relax()
         super().connection_lost(exc)
-        self.leave()
+        self.lose()
 
     @property
     def asked(self) -> bool:

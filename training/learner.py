@@ -21,7 +21,7 @@ NORMED = ("conv_2", "fc_1")
 
 
 class Normalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Keras', but maps are normalised by TensorFlow's one operation for it: Keras' ten take three times as long."""
+    """Keras', but maps are normalised by TensorFlow's one operation for it: Keras' ten take five times as long."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(scale=False, epsilon=EPSILON, **options)

@@ -16,16 +16,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.lifespan.off import LifespanOff
 
 from service import engines
 from service import server as servers
-from service.board import Board
+from service.board import GONE, Board
 from service.manifest import Manifest
 from tests.service.conftest import EXAMPLES, ROOT, png
 
@@ -130,8 +131,9 @@ def test_a_caller_counts_once_from_the_door_to_the_end() -> None:
     async def come_and_go() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as callers:
             listener.setblocking(False)
-            server = servers.Server(uvicorn.Config(lambda: None), listener, Board(), head_s=PATIENCE_S)
-            server.loop, server.lifespan = asyncio.get_running_loop(), SimpleNamespace(state={})
+            config = uvicorn.Config(FastAPI(), lifespan="off")
+            server = servers.Server(config, listener, Board(), head_s=PATIENCE_S)
+            server.loop, server.lifespan, server.servers = asyncio.get_running_loop(), LifespanOff(config), []
             for _ in range(3):
                 callers.enter_context(socket.create_connection(listener.getsockname()))
                 assert server.take()
@@ -143,6 +145,12 @@ def test_a_caller_counts_once_from_the_door_to_the_end() -> None:
             async with asyncio.timeout(PATIENCE_S):
                 while server.board.callers[0]:  # nobody looks: the last to leave has told
                     await asyncio.sleep(0)
+
+            callers.enter_context(socket.create_connection(listener.getsockname()))
+            assert server.take()
+            await server.shutdown()
+            assert not server.server_state.connections
+            assert server.board.callers[0] == GONE  # who leaves now tells nobody to come
 
     asyncio.run(come_and_go())
 
