@@ -20,7 +20,7 @@ from service.manifest import Manifest
 
 ALONE, BOTH = "the classes alone", "both networks"
 """The network of the classes alone, or joined with the one that tells what is unlike its training set, as served."""
-WAYS = ((1, 0, 1024), (0, 1, 1024), (0, 1, 16))
+WAYS = ((1, 0, 1024), (0, 1, 1024), (0, 1, 64), (0, 1, 16))
 """Ways to use all cores: processes, threads in each, pictures in a batch; 0 is one for each core."""
 
 

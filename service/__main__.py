@@ -1,7 +1,11 @@
 """python -m service: flags → Settings → uvicorn."""
 
+import gc
 import os
 import sys
+
+gc.disable()  # until all is imported: it stays, and looking for rubbish in it would take a tenth of the time
+
 from collections.abc import Sequence
 
 from pydantic import ValidationError

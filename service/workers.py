@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
@@ -30,6 +31,9 @@ PR_SET_PDEATHSIG = 1
 """Linux's name for it; Python has none."""
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that tells the metrics' library where the workers count together."""
+UNNEEDED = ("openvino.tools.ovc", "pydantic.v1")
+"""What OpenVINO and FastAPI import if it is there: a converter that brings telemetry along, and another Pydantic. They
+take a tenth of the start, and nothing here needs them."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - preferred, as it is there even where the file system is read-only
 
 
@@ -45,21 +49,35 @@ def serve(settings: Settings) -> None:
     if settings.grpc_port is not None:
         check_port(settings.host, settings.grpc_port)
     if settings.processes == 1:
+        load()
         with suppress(KeyboardInterrupt):  # raised again by uvicorn when it has ended in order
             Server(config, listener, board, settings.body_s).run()
         return
     with counting_together():
         # uvicorn's manager has no argument for the kind of worker.
         multiprocess.Process = functools.partial(Worker, board, settings.body_s)  # type: ignore[misc, assignment]
-        gc.disable()  # what is imported stays: looking for rubbish in it would take a twelfth of the time
-        import service.app  # noqa: F401 - once, here: the workers are forked, and share it
-
-        gc.freeze()
-        gc.enable()
+        load()  # once, here: the workers are forked, and share it
         manager = Manager(config, sockets=[listener])
         manager.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in manager.processes):
         sys.exit(STARTUP_FAILURE)
+
+
+def load() -> None:
+    """Import all that answers, and have OpenVINO load the processor's part of it meanwhile."""
+    for name in UNNEEDED:
+        sys.modules[name] = None  # type: ignore[assignment] # so that it is not found
+    import openvino
+
+    loading = threading.Thread(target=openvino.Core().get_versions, args=("CPU",))
+    loading.start()
+    import uvloop  # noqa: F401
+
+    import service.app  # noqa: F401
+
+    loading.join()
+    gc.freeze()
+    gc.enable()
 
 
 def check_port(host: str, port: int) -> None:

@@ -53,9 +53,9 @@ def test_a_difference_in_the_probabilities_counts_as_well() -> None:
 
 def test_any_number_of_pictures_is_answered_as_each_by_itself() -> None:
     engine = OpenVINOEngine(ROOT / "models" / "mnist" / "2", Manifest.read(ROOT / "models" / "mnist" / "2"), 1)
-    pictures = np.concatenate([strokes.golden((28, 28, 1))] * 4)
+    pictures = np.concatenate([strokes.golden((28, 28, 1))] * 9)
     alone = [engine.predict(picture[None]) for picture in pictures]
-    for count in range(1, 36):
+    for count in (*range(1, 36), 55, 56, 57, 63, 64, 65, 80, 81):
         together = engine.predict(pictures[:count])
         assert together.novelty is not None
         np.testing.assert_allclose(
@@ -84,7 +84,8 @@ def test_a_network_that_is_there_at_once_answers_the_same_and_is_complete_in_the
     engine = OpenVINOEngine(folder, Manifest.read(folder), 1, spare=1, at_once=True)
     first = engine.predict(pictures)
     engine.compiler.shutdown(wait=True)
-    assert [fixed.size for fixed in engine.narrow] == [fixed.size for fixed in engine.wide] == [16, 4, 1]
+    assert [fixed.size for fixed in engine.narrow] == [64, 16, 4, 1]
+    assert [fixed.size for fixed in engine.wide] == [16, 4, 1]
     for found in (first, engine.predict(pictures), engine.predict(pictures, spare=True)):
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
         np.testing.assert_allclose(found.novelty, expected.novelty, atol=1e-5)

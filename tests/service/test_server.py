@@ -231,6 +231,15 @@ def test_a_worker_that_hangs_ends_itself(tmp_path: Path) -> None:
         assert server.ask("POST", "/predict", SEVEN)[0] == 200
 
 
+def test_what_serves_brings_no_telemetry_along_and_still_collects_garbage() -> None:
+    look = "import gc, sys, service.__main__, service.workers as w; w.load(); print(gc.isenabled(), *sys.modules)"
+    found = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True)
+    collects, *modules = found.stdout.split()
+    assert collects == "True"
+    assert {"service.app", "openvino", "uvloop"} <= set(modules)
+    assert not [name for name in modules if name.startswith(("openvino_telemetry.", "pydantic.v1."))]
+
+
 def test_a_port_in_use_ends_with_a_clear_line(two: Server) -> None:
     again = subprocess.run(
         [sys.executable, "-m", "service", "--port", str(two.port), "--workers", "1"],
