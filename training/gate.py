@@ -20,8 +20,10 @@ from training.errors import TrainingError
 TOLERANCE = 1e-5
 """How far the probabilities of two engines may be apart, both computing in float32."""
 MARGIN = 0.001
-"""Share of the validation pictures that a version may get wrong beyond what the newest one gets wrong. On small sets
-one standard error of that difference is more, and is allowed instead: there, one picture says nothing."""
+"""Share of the validation pictures that a version may get wrong beyond what the newest one gets wrong, at least."""
+CERTAINTY = 1.645
+"""Standard errors of that difference that it may be, where they are more: beyond them one is worse with a certainty of
+95 %. The newest version is one that was chosen, by luck too, and an equal one must not be refused for having less."""
 SLOWDOWN = 3.0
 """How many times as long as the newest version's an answer may take: a version that must give up int8 for its accuracy
 stays below that."""
@@ -145,7 +147,7 @@ def check_accuracy(new: Version, old: Version, validation: Part) -> Check:
     """Whether it is as good as the newest version, on the same validation pictures."""
     name = "validation accuracy"
     right, before = (find_right(version.load(), validation) for version in (new, old))
-    margin = max(MARGIN * len(validation), math.sqrt((right != before).sum()))
+    margin = max(MARGIN * len(validation), CERTAINTY * math.sqrt((right != before).sum()))
     return Check(
         name,
         bool(before.sum() - right.sum() <= margin),
