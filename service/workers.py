@@ -49,8 +49,8 @@ def serve(settings: Settings) -> None:
     if settings.grpc_port is not None:
         check_port(settings.host, settings.grpc_port)
     if settings.processes == 1:
-        load()
         with suppress(KeyboardInterrupt):  # raised again by uvicorn when it has ended in order
+            load()
             Server(config, listener, board, settings.body_s).run()
         return
     with counting_together():
