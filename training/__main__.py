@@ -178,7 +178,7 @@ def run(config: Config) -> Path:
     pictures = pick_worst(report, data.test) if data.shareable else None
     parts |= {"training": data.train}
     version = export.publish(folder, network, manifest, report, parts, pictures, novelty, force=config.force)
-    for path in (config.state, config.polishing.state, config.gain, config.novelty):
+    for path in (config.state, config.gain, config.novelty):
         path.unlink(missing_ok=True)
     tell_arithmetic(Manifest.read(version))
     return version

@@ -61,9 +61,6 @@ class Recipe:
     """Times that an epoch goes over the training part, each time otherwise distorted."""
     patience: int = 8
     """Epochs without a lower validation loss before we stop; less would cut the cosine short."""
-    polish: int = 0
-    """Of the epochs, the last ones, if there are more: the normalisation is in the weights by then, nothing is dropped,
-    and the rate comes down from `POLISH_RATE`. The network is then as it will be served, and fits better."""
     taught: bool = False
     """Learn from the answers of larger networks, trained first, instead of from the labels."""
     novelty: bool = True
@@ -78,10 +75,8 @@ class Recipe:
 RECIPES = {
     "quick": Recipe(epochs=4, bend=0.0, pen=0.0, wild=0.0, flag=0.0, novelty=False),
     "standard": Recipe(),
-    "record": Recipe(epochs=50, patience=50, polish=5, taught=True, dropout=(0.05, 0.2), bend=1.0),
+    "record": Recipe(epochs=45, patience=45, taught=True, dropout=(0.05, 0.2), bend=1.0),
 }
-POLISH_RATE = 2e-4
-"""A fifteenth of the rate that the learning began with: more undoes what was learnt."""
 TEACHERS = (
     Recipe(epochs=20, patience=20, blank=0, dropout=(0.15, 0.4)),
     Recipe(epochs=20, patience=20, blank=0, dropout=(0.15, 0.4), rotation=12.0, shear=12.0, scale=0.12, bend=1.6),
@@ -159,21 +154,6 @@ class Config:
     def state(self) -> Path:
         """State of this run. Runs that differ in recipe or seed do not share a file, so they may run side by side."""
         return self.runs / self.name / f"{self.recipe_name}-{self.seed}.npz"
-
-    @property
-    def learning(self) -> "Config":
-        """The run up to the polishing."""
-        recipe = self.recipe
-        return replace(self, recipe=replace(recipe, epochs=recipe.epochs - self.polishing.recipe.epochs, polish=0))
-
-    @property
-    def polishing(self) -> "Config":
-        """The rest of it, of no epochs if there is none, with a state of its own."""
-        epochs = self.recipe.polish if self.recipe.polish < self.recipe.epochs else 0
-        recipe = replace(
-            self.recipe, epochs=epochs, polish=0, rate=POLISH_RATE, warmup=0, final=0.0, dropout=(0.0, 0.0)
-        )
-        return replace(self, recipe=recipe, recipe_name=f"{self.recipe_name}-polish")
 
     @property
     def begun(self) -> bool:

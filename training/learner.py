@@ -120,23 +120,3 @@ def fold(learner: keras.Model) -> keras.Model:
         elif layer.weights:
             layer.set_weights(learner.get_layer(layer.name).get_weights())
     return network
-
-
-def lighten(network: keras.Model, learner: keras.Model, policy: str) -> keras.Model:
-    """A copy of the documented network that learns on.
-
-    Args:
-        network: From `fold`.
-        learner: What was folded; where a layer of it does not learn, that of the copy does not.
-        policy: Keras' name for the arithmetic. The last layer, which gives the probabilities, keeps to float32.
-    """
-
-    def copy(layer: keras.Layer) -> keras.Layer:
-        policies = {"fc_2": "float32"}
-        return layer.from_config({**layer.get_config(), "dtype": policies.get(layer.name, policy)})
-
-    lighter = keras.models.clone_model(network, clone_function=copy)
-    lighter.set_weights(network.get_weights())
-    for layer in lighter.layers:
-        layer.trainable = learner.get_layer(layer.name).trainable
-    return lighter

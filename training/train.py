@@ -42,7 +42,7 @@ from training.config import LEAST_STEPS, SOFTENING, Config, Recipe, suit
 from training.datasets import Part, Pixels
 from training.distortion import distort
 from training.events import open_events, write_events
-from training.learner import build_learner, fold, lighten, settle
+from training.learner import build_learner, fold, settle
 from training.ones import flag
 from training.teacher import build_teacher
 
@@ -71,41 +71,11 @@ def train(
         TrainingError: There is a state to go on from, but it is damaged or of another run.
     """
     tf.config.experimental.enable_op_determinism()
-    phases = [phase for phase in (config.learning, config.polishing) if phase.recipe.epochs]
-    done = all((saved := checkpoint.peek(phase)) and saved.finished(phase) for phase in phases)
-    teachers = train_teachers(config, training, validation) if config.recipe.taught and not done else []
-    learner, progress = learn(config.learning, build, training, validation, teachers)
-    if len(phases) == 1:
-        return fold(learner), progress
-    return polish(config, learner, progress, training, validation, teachers)
-
-
-def polish(
-    config: Config,
-    learner: keras.Model,
-    progress: Progress,
-    training: Part,
-    validation: Part,
-    teachers: Sequence[keras.Model],
-) -> tuple[keras.Model, Progress]:
-    """Let the documented network learn on, in the form in which it is served. Returns it with all curves.
-
-    Beside its normalisation and dropout a network can not come as close to its teachers as without them.
-    """
-    print("Polishing", file=sys.stderr)
-    network = fold(learner)
-    polished, more = learn(
-        config.polishing,
-        lambda recipe, _: lighten(network, learner, recipe.policy),
-        training,
-        validation,
-        teachers,
-    )
-    before = len(progress.curves)
-    whole = Progress([*progress.curves, *({**point, "epoch": before + point["epoch"]} for point in more.curves)])
-    if whole.best_epoch > before:
-        network.set_weights(polished.get_weights())
-    return network, whole
+    saved = checkpoint.peek(config)
+    taught = config.recipe.taught and not (saved and saved.finished(config))
+    teachers = train_teachers(config, training, validation) if taught else []
+    learner, progress = learn(config, build, training, validation, teachers)
+    return fold(learner), progress
 
 
 def train_teachers(config: Config, training: Part, validation: Part) -> list[keras.Model]:

@@ -7,7 +7,7 @@ import pytest
 from tests.training.conftest import draw_part
 from training import learner
 from training.config import RECIPES
-from training.learner import EPSILON, Normalization, build_learner, fold, lighten, settle
+from training.learner import EPSILON, Normalization, build_learner, fold, settle
 from training.network import PARAMETERS
 from training.teacher import build_teacher
 
@@ -32,22 +32,6 @@ def test_folded_network_is_the_documented_one_and_answers_the_same(learnt: keras
     network = fold(learnt)
     assert network.count_params() == PARAMETERS
     np.testing.assert_allclose(network(PART.pictures), learnt(PART.pictures, training=False), atol=1e-5)
-
-
-def test_lightened_network_answers_the_same_in_the_arithmetic_of_learning(learnt: keras.Model) -> None:
-    network = fold(learnt)
-    np.testing.assert_allclose(lighten(network, learnt, "float32")(PART.pictures), network(PART.pictures), atol=1e-6)
-    light = lighten(network, learnt, "mixed_bfloat16")
-    assert {layer.name for layer in light.layers if layer.compute_dtype == "float32"} == {"fc_2"}
-    answers = light(PART.pictures)
-    assert answers.dtype == "float32"
-    np.testing.assert_allclose(answers, network(PART.pictures), atol=0.02)
-
-
-def test_what_did_not_learn_does_not_learn_when_lightened(learnt: keras.Model) -> None:
-    learnt.get_layer("conv_1").trainable = False
-    light = lighten(fold(learnt), learnt, "float32")
-    assert [layer.name for layer in light.layers if layer.weights and not layer.trainable] == ["conv_1"]
 
 
 def test_settled_learner_sees_what_it_saw_in_training(learnt: keras.Model) -> None:

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +11,8 @@ from numpy.typing import NDArray
 
 from tests.training.conftest import make_config
 from training import calibrate, checkpoint, train
-from training import config as settings
 from training.checkpoint import Arrays, Progress
-from training.config import POLISH_RATE, Config
+from training.config import Config
 from training.datasets import Dataset, Part, Pixels
 from training.errors import TrainingError
 from training.learner import build_learner, fold
@@ -203,48 +201,6 @@ def test_weights_of_the_best_epoch_are_kept(whole: tuple[Arrays, Progress], conf
     assert_same(weights, fold(learner).get_weights())
     losses = [point["validation_loss"] for point in progress.curves]
     assert losses[progress.best_epoch - 1] == min(losses)
-
-
-def polished(config: Config, epochs: int = 4) -> Config:
-    return replace(config, recipe=replace(config.recipe, epochs=epochs, polish=2))
-
-
-def test_polishing_is_the_end_of_the_run_and_goes_on_as_if_it_had_not_been_stopped(
-    config: Config, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, curves = train.train(polished(config), tiny.train, tiny.test)
-    assert [point["epoch"] for point in curves.curves] == [1, 2, 3, 4]
-    assert curves.curves[2]["rate"] == pytest.approx(POLISH_RATE)
-    assert {path.name for path in config.state.parent.iterdir()} == {"standard-1.npz", "standard-polish-1.npz"}
-    again = replace(polished(make_config(tmp_path / "again")), resume=True)
-    save = checkpoint.save
-
-    def save_and_stop(own: Config, *state: Any) -> None:
-        save(own, *state)
-        if own.recipe_name == "standard-polish":
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save", save_and_stop)
-        with pytest.raises(KeyboardInterrupt):
-            train.train(again, tiny.train, tiny.test)
-    network, _ = train.train(again, tiny.train, tiny.test)
-    assert_same(network.get_weights(), whole.get_weights())
-
-
-def test_polishing_that_spoils_the_network_is_not_kept(
-    config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(settings, "POLISH_RATE", 10.0)
-    network, progress = train.train(polished(config), tiny.train, tiny.test)
-    assert progress.best_epoch <= 2
-    short, _ = train.train(replace(polished(config).learning, resume=True), tiny.train, tiny.test)
-    assert_same(network.get_weights(), short.get_weights())
-
-
-def test_a_run_of_no_more_epochs_than_polishing_is_not_polished(config: Config) -> None:
-    short = polished(config, epochs=2)
-    assert (short.learning.recipe.epochs, short.polishing.recipe.epochs) == (2, 0)
 
 
 def test_white_paper_goes_on_beyond_the_edge(config: Config, tiny: Dataset) -> None:
