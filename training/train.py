@@ -22,7 +22,9 @@ stronger distortion and other pictures shining through a third of them (99.52 %,
 or with dropouts of 0.15 and 0.4 (0.0143 in epoch 28 of 46, where it had 0.0122: stopped); a teacher with kernels of 7 ×
 7 (0.0150); in the first six epochs, dropouts of 0 and 0.1 (0.0181 instead of 0.0169). With flags (99.62 %, 0.0132): one
 teacher of eight convolutions and three times the parameters in place of the two (99.62 %, 0.0120 in epoch 16, then it
-learns by heart), whose pupil had 0.0142 in epoch 33 of 50, where the shipped one had 0.0135 in 34 of 45: stopped.
+learns by heart): its pupil has 99.60 % and 0.0129 after 50 epochs, and 99.63 % of the test set; and this pupil after
+five epochs more of the documented network itself, without normalisation and dropout, at a rate of 0.0002 (99.62 %,
+0.0128, and 99.63 % again).
 """
 
 import contextlib
