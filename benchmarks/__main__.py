@@ -16,7 +16,7 @@ MEASURES: dict[str, tuple[Measure, int, int]] = {
     "peers": (runs.peers, 2, 2),
     "best": (runs.best, 5, 2),
     "precisions": (runs.precisions, 1, 2),
-    "growth": (growth.measure, 1, 2),
+    "growth": (growth.measure, 3, 2),
 }
 """What can be measured, with its rounds and the seconds of a run."""
 

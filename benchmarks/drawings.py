@@ -11,7 +11,7 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from benchmarks.tables import LIMITS, PLAIN, US, Line, medians
+from benchmarks.tables import LIMITS, PLAIN, US, Line, medians, points
 from benchmarks.visits import Row
 
 mpl.rcParams.update({"svg.hashsalt": "convolve", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False})
@@ -53,16 +53,17 @@ def variants(rows: Sequence[Row], path: Path) -> None:
 def curves(rows: Sequence[Row], path: Path) -> None:
     """Four panels: pictures/s on the left axis, p50 and p99 on the right one, all to the logarithm."""
     figure, axes = plt.subplots(2, 2, figsize=(10, 6), constrained_layout=True)
+    grown = points(rows)
     for axis, panel in zip(axes.flat, PANELS, strict=True):
-        points = [row for row in rows if row.get("panel") == panel and "failure" not in row]
-        x = [row["x"] for row in points]
-        axis.plot(x, [row["rate"] * row["pictures"] for row in points], "o-", color=OURS, label="pictures/s")
+        curve = grown.get(panel, [])
+        x = [point.x for point in curve]
+        axis.plot(x, [point.rate for point in curve], "o-", color=OURS, label="pictures/s")
         axis.set(xlabel=panel, ylabel="pictures/s", xscale="log", yscale="log")
         axis.set_xticks(x, [f"{value:.2g}" if value < 1 else f"{value:.0f}" for value in x])
         axis.xaxis.minorticks_off()
         right = axis.twinx()
-        right.plot(x, [row["p50_ms"] for row in points], "--", color="#666", label="p50")
-        right.plot(x, [row["p99_ms"] for row in points], ":", color="#666", label="p99")
+        right.plot(x, [point.p50_ms for point in curve], "--", color="#666", label="p50")
+        right.plot(x, [point.p99_ms for point in curve], ":", color="#666", label="p99")
         right.set(ylabel="ms", yscale="log")
         handles = [*axis.get_lines(), *right.get_lines()]
         axis.legend(handles, [handle.get_label() for handle in handles], frameon=False, fontsize=7)

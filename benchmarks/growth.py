@@ -18,6 +18,10 @@ from benchmarks.visits import Row, serving
 from service.manifest import FILE
 
 CALLERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+FEW = 4
+"""Callers where size counts. Of two, both would at times be one worker's, and the one who checks the other's."""
+ROOM = "32768"
+"""Pictures that may wait in a worker: the largest requests of all callers at once."""
 PICTURES = (1, 4, 16, 64, 256, 1024, 4096)
 SIDES = (28, 112, 448, 1000, 2000, 3464)
 """Of square pictures, in pixels; the last has 12 million."""
@@ -37,18 +41,19 @@ def measure(rounds: int, seconds: int) -> Iterator[Row]:
 
 def on_one_server(seconds: int) -> Iterator[Row]:
     """Callers, pictures in a request, and their size."""
-    (setup,) = ours().setups
+    contestant = ours("convolve", "--max-queue", ROOM)
+    (setup,) = contestant.setups
     single = PNG.requests(draw(64), 1, 64)
-    with serving(ours(), setup, single[0]) as (port, _):
+    with serving(contestant, setup, single[0]) as (port, _):
         load.warm_up(port, single, 32)
         for count in CALLERS:
             yield point(port, "callers", count, single, count, seconds)
         for count in PICTURES:
             many = [BINARY.request(draw(4096)[:count])]
-            yield point(port, "pictures in one request", count, many, 2, seconds, pictures=count)
+            yield point(port, "pictures in one request", count, many, FEW, seconds, pictures=count)
         for side in SIDES:
             large = [Door("/predict", enlarged(side)).request(draw(64)[number : number + 1]) for number in range(4)]
-            yield point(port, "megapixels of the picture", round(side * side / 1e6, 4), large, 4, seconds)
+            yield point(port, "megapixels of the picture", round(side * side / 1e6, 4), large, FEW, seconds)
 
 
 def with_models(count: int, seconds: int) -> Iterator[Row]:

@@ -154,12 +154,36 @@ def comparison_of_one(rows: Sequence[Row]) -> str:
     return table(("", US), ((line.title, line.value(US)) for line in lines(rows) if not line.more))
 
 
+@dataclass(frozen=True)
+class Point:
+    """One point of a curve: the medians over the rounds."""
+
+    x: float
+    rate: float
+    """Pictures/s."""
+    p50_ms: float
+    p99_ms: float
+
+
+def points(rows: Iterable[Row]) -> dict[str, list[Point]]:
+    """The curves, by what grows."""
+    measured: dict[tuple[str, float], list[Row]] = {}
+    for row in rows:
+        if row["kind"] == "growth" and "failure" not in row:
+            measured.setdefault((row["panel"], row["x"]), []).append(row)
+    curves: dict[str, list[Point]] = {}
+    for (panel, x), rounds in measured.items():
+        rate, p50, p99 = (median(row[name] for row in rounds) for name in ("rate", "p50_ms", "p99_ms"))
+        curves.setdefault(panel, []).append(Point(x, rate * rounds[0]["pictures"], p50, p99))
+    return curves
+
+
 def growth(rows: Sequence[Row]) -> str:
     """The points of the curves."""
     body = (
-        (row["panel"], row["x"], f"{row['rate'] * row['pictures']:,.0f}", row["p50_ms"], row["p99_ms"])
-        for row in rows
-        if row["kind"] == "growth" and "failure" not in row
+        (panel, point.x, f"{point.rate:,.0f}", round(point.p50_ms, 3), round(point.p99_ms, 3))
+        for panel, curve in points(rows).items()
+        for point in curve
     )
     return table(("what grows", "to", "pictures/s", "p50, ms", "p99, ms"), body)
 

@@ -54,3 +54,14 @@ def test_large_requests_are_held_against_the_bare_engine_of_the_same_round() -> 
     (sentence, _) = tables.sentences(rows).splitlines()
     assert "UINT8: 0.90 of the bare engine without HTTP on all cores, both networks," in sentence
     assert "computes 20,480 pictures/s" in sentence
+
+
+def test_a_curve_has_the_middle_of_the_rounds_without_those_that_failed() -> None:
+    def measured(rate: float, p50: float) -> dict[str, Any]:
+        point = {"kind": "growth", "panel": "pictures in one request", "x": 64, "pictures": 64}
+        return {**point, "rate": rate, "p50_ms": p50, "p99_ms": 9.0}
+
+    failed = {"kind": "growth", "panel": "pictures in one request", "x": 64, "pictures": 64, "failure": "status 503"}
+    rows = [{"kind": "machine"}, measured(10, 3.0), failed, measured(30, 1.0), measured(20, 2.0)]
+    assert tables.points(rows) == {"pictures in one request": [tables.Point(64, 1280, 2.0, 9.0)]}
+    assert "| pictures in one request | 64 | 1,280 | 2.0 | 9.0 |" in tables.growth(rows)
