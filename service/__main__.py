@@ -4,7 +4,8 @@ import gc
 import os
 import sys
 
-gc.disable()  # until all is imported: it stays, and looking for rubbish in it would take a tenth of the time
+if __name__ == "__main__":
+    gc.disable()  # until all is imported: it stays, and looking for rubbish in it would take a tenth of the time
 
 from collections.abc import Sequence
 

@@ -77,7 +77,7 @@ def load() -> None:
 
     loading.join()
     gc.freeze()
-    gc.enable()
+    gc.enable()  # it has rested since the first line of __main__
 
 
 def check_port(host: str, port: int) -> None:
