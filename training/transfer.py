@@ -171,7 +171,7 @@ def take(part: Part, size: int, seed: int) -> Part:
 
 def try_out(config: Config, build: Build, few: Part, data: Dataset) -> tuple[float, float]:
     """Accuracy on validation and test after a short run, of which nothing else remains."""
-    # From the labels: teachers would have to be trained for every draw.
+    # From the labels: a teacher would have to be trained for every draw.
     labelled = replace(config.recipe, epochs=EPOCHS, taught=False)
     recipe = suit(labelled, len(few), STEPS)
     quiet = io.StringIO()

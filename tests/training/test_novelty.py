@@ -22,7 +22,7 @@ def learnt(tiny: Dataset) -> keras.Model:
 
 def learn(data: Dataset, patch: pytest.MonkeyPatch) -> keras.Model | None:
     """A short lesson."""
-    for name, value in {"ROUNDS": 3, "STEPS": 10, "SORTING": 2, "BATCH": 32, "OUTLIERS": 300, "FEWEST": 20}.items():
+    for name, value in {"ROUNDS": 3, "STEPS": 40, "SORTING": 2, "BATCH": 32, "OUTLIERS": 300, "FEWEST": 20}.items():
         patch.setattr(novelty, name, value)
     return learn_novelty(data.train, data.test, "float32", seed=1)
 

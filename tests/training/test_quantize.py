@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import numpy as np
+import openvino
 import pytest
 
 from service import engines
 from service.manifest import Manifest
 from tests.service.conftest import ROOT
+from tests.training.conftest import draw_part
 
 SHIPPED = ROOT / "models" / "mnist" / "1"
 
@@ -32,3 +36,25 @@ def test_shipped_version_answers_nearly_the_same_in_cheaper_arithmetic(precision
 def test_int8_network_is_a_quarter_of_the_size() -> None:
     weights = next((SHIPPED / "variables").glob("*.data-*")).stat().st_size
     assert (SHIPPED / "int8" / "network.bin").stat().st_size < 0.27 * weights
+
+
+@pytest.mark.tensorflow
+def test_last_layer_stays_exact(tmp_path: Path) -> None:
+    import keras
+
+    from training.network import build_network
+    from training.quantize import write_int8
+
+    network = build_network()
+    converted = openvino.convert_model(keras.Model(network.inputs, network.outputs))
+    write_int8(converted, draw_part(range(2)), tmp_path / "int8" / "network.xml")
+    operations = openvino.Core().read_model(tmp_path / "int8" / "network.xml").get_ordered_ops()
+    layers = [each for each in operations if each.get_type_name() in ("Convolution", "MatMul")]
+    assert [find_kind(each.input_value(1).get_node()) for each in layers] == ["i8", "i8", "i8", "f32"]
+
+
+def find_kind(operation: openvino.Node) -> str:
+    """Element type in which a layer's weights are stored."""
+    while operation.get_type_name() != "Constant":
+        operation = operation.input_value(0).get_node()
+    return str(operation.get_element_type().get_type_name())

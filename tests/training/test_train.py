@@ -71,7 +71,7 @@ def test_same_seed_same_weights(whole: tuple[Arrays, Progress], config: Config, 
     assert progress.best_epoch == whole[1].best_epoch
 
 
-def test_taught_run_keeps_its_teachers_for_the_next_seed(
+def test_taught_run_keeps_its_teacher_for_the_next_seed(
     config: Config, tiny: Dataset, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "LEAST_STEPS", 1)
@@ -79,17 +79,17 @@ def test_taught_run_keeps_its_teachers_for_the_next_seed(
     first, progress = train.train(taught, tiny.train, tiny.test)
     assert len(progress.curves) == 2
     states = {path.name for path in taught.state.parent.iterdir()}
-    assert states == {taught.state.name, "teacher-1-1.npz", "teacher-2-2.npz"}
+    assert states == {taught.state.name, "teacher-1.npz"}
     capsys.readouterr()
     second, _ = train.train(replace(taught, seed=2), tiny.train, tiny.test)
     assert capsys.readouterr().err.count("validation: loss") == 2  # the student's epochs only
     assert any((one != other).any() for one, other in zip(first.get_weights(), second.get_weights(), strict=True))
 
 
-def test_teachers_of_a_run_are_kept_where_it_can_not_go_on(
+def test_teacher_of_a_run_is_kept_where_it_can_not_go_on(
     config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "train_teachers", lambda *_: pytest.fail("a teacher is trained"))
+    monkeypatch.setattr(train, "train_teacher", lambda *_: pytest.fail("a teacher is trained"))
     other = replace(config, recipe=replace(config.recipe, epochs=1))
     train.train(other, tiny.train, tiny.test)
     taught = replace(config, resume=True, recipe=replace(config.recipe, taught=True))
@@ -97,24 +97,24 @@ def test_teachers_of_a_run_are_kept_where_it_can_not_go_on(
         train.train(taught, tiny.train, tiny.test)
 
 
-def test_finished_run_needs_no_teachers(config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "train_teachers", lambda *_: [Teacher(3)])
+def test_finished_run_needs_no_teacher(config: Config, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "train_teacher", lambda *_: Teacher(3))
     taught = replace(config, recipe=replace(config.recipe, taught=True, epochs=1))
     first, _ = train.train(taught, tiny.train, tiny.test)
-    monkeypatch.setattr(train, "train_teachers", lambda *_: pytest.fail("a teacher is trained"))
+    monkeypatch.setattr(train, "train_teacher", lambda *_: pytest.fail("a teacher is trained"))
     again, _ = train.train(replace(taught, resume=True), tiny.train, tiny.test)
     assert_same(again.get_weights(), first.get_weights())
 
 
-def test_damaged_state_of_a_teacher_fits_no_run(config: Config) -> None:
+def test_damaged_state_of_the_teacher_fits_no_run(config: Config) -> None:
     config.state.parent.mkdir(parents=True)
     config.state.write_bytes(b"no archive")
     assert not checkpoint.fits(config)
 
 
-def test_an_epoch_of_a_teacher_is_an_epoch_that_is_kept(config: Config) -> None:
+def test_an_epoch_of_the_teacher_is_an_epoch_that_is_kept(config: Config) -> None:
     taught = replace(config, recipe=replace(config.recipe, taught=True))
-    state = taught.teachers[0].state
+    state = taught.teacher.state
     state.parent.mkdir(parents=True)
     assert not taught.begun
     state.touch()
@@ -254,10 +254,10 @@ class Teacher:
 def test_an_empty_picture_is_wanted_of_every_class_alike(config: Config, tiny: Dataset, taught: bool) -> None:
     part = Part(255 - tiny.train.pictures, tiny.train.labels)
     blank = replace(config, recipe=replace(config.recipe, blank=6))
-    teachers = [Teacher(3)] if taught else []
+    teacher = Teacher(3) if taught else None
     pupil = Pupil()
     for epoch in (1, 2, 3, 4):  # of four steps each
-        train.run_epoch(pupil, part, blank, epoch, teachers)
+        train.run_epoch(pupil, part, blank, epoch, teacher)
     empty = [((pictures[0] == 255).all(), (wanted == 0.1).all(axis=1).tolist()) for pictures, wanted in pupil.batches]
     assert [whole for whole, _ in empty] == ([False] * 5 + [True]) * 2 + [False] * 4
     for whole, alike in empty:
