@@ -18,7 +18,9 @@ export async function shoot(dialog, input, take) {
     video.srcObject = null;
     if (file) take(file);
   }, { once: true });
-  await video.play();
+  await video.play().catch((error) => {
+    if (video.srcObject === stream) throw error; // else it was closed before the first picture came, which is no fault
+  });
   button.disabled = false;
 }
 

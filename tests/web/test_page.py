@@ -337,6 +337,26 @@ def test_a_picture_is_taken_with_the_camera(open_page: Open) -> None:
     assert tracks.evaluate("tracks => tracks.map((track) => track.readyState)") == ["ended"]
 
 
+def test_a_camera_that_is_closed_before_its_first_picture_is_no_fault(open_page: Open) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Clear").click()
+    expect_text(page, "Prediction", "Nothing is drawn yet")
+    page.evaluate(  # as browsers do where the source is taken away while they wait for it
+        """() => {
+            HTMLMediaElement.prototype.play = () => new Promise((_, reject) => {
+                document.querySelector("dialog[open]").addEventListener("close", () => {
+                    reject(new DOMException("The play() request was interrupted", "AbortError"));
+                    setTimeout(() => document.body.dataset.rejected = "");
+                });
+            });
+        }"""
+    )
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("dialog", name="Camera").get_by_role("button", name="Cancel").click()
+    page.locator("[data-rejected]").wait_for()
+    expect_text(page, "Prediction", "Nothing is drawn yet")
+
+
 def test_on_a_phone_its_own_camera_takes_the_picture(open_page: Open) -> None:
     page = open_page(**PHONE)
     with page.expect_file_chooser() as chooser:
