@@ -24,7 +24,7 @@ class Recipe:
     batch: int = 128
     """Pictures per step: within the documented 8 to 256."""
     optimizer: str = "muon"
-    """`muon` or `adamw`. Muon learns in 10 epochs what AdamW learns in 15."""
+    """`muon` or `adamw`. In as many epochs, Muon comes further."""
     rate: float = 0.005
     """The optimizer's rate after the warm-up; in ten epochs, 0.003 and 0.02 come to the same."""
     warmup: int = 1
