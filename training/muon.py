@@ -50,10 +50,10 @@ def orthogonalize(matrix: tf.Tensor) -> tf.Tensor:
     """The matrix with its singular values moved to about 1, by Newton's and Schulz' iteration.
 
     Args:
-        matrix: float32 (rows, columns), not all zero.
+        matrix: float32 (rows, columns).
 
     Returns:
-        float32 of the same shape, with the same singular vectors.
+        float32 of the same shape, with the same singular vectors; zeros stay zeros.
     """
     if matrix.shape[0] < matrix.shape[1]:
         return tf.transpose(orthogonalize(tf.transpose(matrix)))
