@@ -199,7 +199,7 @@ def choose(asked: str, manifest: Manifest, capabilities: list[str]) -> str:
     if asked != "auto":
         return asked if asked in possible else "f32"
     for name in possible:
-        loss = measured["f32"].validation - measured[name].validation
+        loss = round(measured["f32"].validation - measured[name].validation, 9)  # one of 5,000 is the limit itself
         if loss <= MAX_LOSS and measured[name].mean_difference <= MAX_DIFFERENCE:
             return name
     return "f32"

@@ -45,6 +45,12 @@ def test_the_choice(asked: str, manifest: Manifest, capabilities: list[str], cho
     assert choose(asked, manifest, capabilities) == chosen
 
 
+@pytest.mark.parametrize("exact", [0.9906, 0.9964])  # of which floating point makes more and less than the limit
+def test_a_loss_of_just_the_limit_is_none(exact: float) -> None:
+    measured = {"f32": Precision(exact, 0.99, 0, 0), "int8": Precision(round(exact - 0.0002, 4), 0.99, 0, 0)}
+    assert choose("auto", replace(MANIFEST, precisions=measured), ALL) == "int8"
+
+
 def test_a_difference_in_the_probabilities_counts_as_well() -> None:
     far = Precision(0.99, 0.99, mean_difference=0.003, max_difference=0.5)
     manifest = replace(MANIFEST, precisions={"f32": Precision(0.99, 0.99, 0, 0), "int8": far})
