@@ -21,7 +21,8 @@ AdamW moves, 0.0148 and 0.0189. At 0.01: with three times the decay 0.0147 and 0
 
 Before ones got flags and a batch in 16 an empty picture, the two teachers' pupils had 99.64 % and 99.58 % of the test
 set (0.0118). Of 6,060 digits by other hands, from which nothing is learnt, but which flags were invented for, they read
-96.55 %, and with flags 97.44 %; of the 690 ones among them 58 as a 7 instead of 108.
+96.55 %, and with flags 97.44 %; of the 690 ones among them 58 as a 7 instead of 108. A pupil by Muon has not been shown
+them.
 
 Tried for `record` before Muon and flags, and not kept, of validation (it got 99.58 %, 0.0118): teachers of two layouts,
 the second with kernels of 5 × 5 (together 99.58 %, 0.0119: as good as two of one), with stronger distortion and other
