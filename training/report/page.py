@@ -61,7 +61,7 @@ def draw_page(manifest: Manifest, report: Mapping[str, Any], pictures: Mapping[i
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": say_share, "number": say_number, "duration": say_duration}
-    test, labels = report["test"], manifest.labels
+    test, labels, recipe = report["test"], manifest.labels, manifest.training["recipe"]
     return environment.get_template("report.html.jinja").render(
         manifest=manifest,
         report=report,
@@ -77,7 +77,7 @@ def draw_page(manifest: Manifest, report: Mapping[str, Any], pictures: Mapping[i
             for each in manifest.golden
         ],
         interval=interval(test["accuracy"], test["pictures"]),
-        curves=draw_curves(report["curves"], report["best_epoch"]),
+        curves=draw_curves(report["curves"], report["best_epoch"], taught=recipe.get("taught", False)),
         classes=list_classes(labels, test, (report.get("before") or {}).get("test", {}).get("per_class", {})),
         matrix=shade(test["confusion"]) if len(labels) <= MATRIX else None,
         confusions=list_confusions(labels, test["confusion"]),
@@ -121,14 +121,17 @@ def embed(pixels: Pixels) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def draw_curves(curves: list[dict[str, float]], best_epoch: int) -> list[Chart]:
-    """Loss and mistakes, epoch by epoch, both by factors: the last tenths are what a run is about."""
+def draw_curves(curves: list[dict[str, float]], best_epoch: int, *, taught: bool) -> list[Chart]:
+    """Loss and mistakes, epoch by epoch, both by factors: the last tenths are what a run is about.
+
+    What a network loses on its teacher's softened answers is of another kind and size than on labels, and not drawn.
+    """
     if not curves:
         return []
     drawn = (("training", "then", ""), ("validation", "now", "validation_"))
     loss = [
         Line(name, style, [(point["epoch"], max(point[f"{kind}loss"], LEAST)) for point in curves])
-        for name, style, kind in drawn
+        for name, style, kind in (drawn[1:] if taught else drawn)
     ]
     wrong = [
         Line(name, style, [(point["epoch"], max(1 - point[f"{kind}accuracy"], LEAST)) for point in curves])

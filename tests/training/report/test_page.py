@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from service.manifest import Manifest, Novelty
-from tests.training.report.conftest import LABELS, PART, write_version
+from tests.training.report.conftest import CURVES, LABELS, PART, write_version
 from training.report.card import tell_bounds, tell_limits
 from training.report.comparison import compare
-from training.report.page import draw_page, list_confusions, pick_worst, say_duration, shade, write_page
+from training.report.page import draw_curves, draw_page, list_confusions, pick_worst, say_duration, shade, write_page
 
 VOID = {"meta", "img", "br"}
 
@@ -84,6 +84,13 @@ def test_parts_without_numbers_are_left_out(manifest: Manifest, report: dict[str
     headings = Outline(draw_page(manifest, report)).headings
     assert "Class by class" in headings
     assert not {"The worst mistakes", "On pictures that are changed", "The gate"} & set(headings)
+
+
+def test_losses_on_a_teachers_answers_are_not_drawn_beside_those_on_labels() -> None:
+    loss, wrong = draw_curves(CURVES, 9, taught=True)
+    assert [path.style for path in loss.paths] == ["now"]
+    assert [path.style for path in wrong.paths] == ["then", "now"]
+    assert [path.style for path in draw_curves(CURVES, 9, taught=False)[0].paths] == ["then", "now"]
 
 
 def test_loads_nothing(manifest: Manifest, report: dict[str, Any]) -> None:
