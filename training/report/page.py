@@ -61,7 +61,7 @@ def draw_page(manifest: Manifest, report: Mapping[str, Any], pictures: Mapping[i
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": say_share, "number": say_number, "duration": say_duration}
-    test, labels, recipe = report["test"], manifest.labels, manifest.training["recipe"]
+    test, labels, taught = report["test"], manifest.labels, manifest.training["recipe"].get("taught", False)
     return environment.get_template("report.html.jinja").render(
         manifest=manifest,
         report=report,
@@ -77,7 +77,8 @@ def draw_page(manifest: Manifest, report: Mapping[str, Any], pictures: Mapping[i
             for each in manifest.golden
         ],
         interval=interval(test["accuracy"], test["pictures"]),
-        curves=draw_curves(report["curves"], report["best_epoch"], taught=recipe.get("taught", False)),
+        taught=taught,
+        curves=draw_curves(report["curves"], report["best_epoch"], taught=taught),
         classes=list_classes(labels, test, (report.get("before") or {}).get("test", {}).get("per_class", {})),
         matrix=shade(test["confusion"]) if len(labels) <= MATRIX else None,
         confusions=list_confusions(labels, test["confusion"]),
