@@ -59,13 +59,18 @@ def read_plain(body: bytes, fields: Mapping[str, bool], shape: Shape) -> NDArray
     if head is None or (name := head[1].decode()) not in fields or body[end:].strip() != b"}":
         return None
     text = body[head.end() : end]
-    numbers = read_numbers(text)
-    if numbers is None:
+    found = read_lists(text)
+    if found is None:
         return None
-    form = text.translate(None, WITHIN)
-    count, rest = divmod(len(numbers), math.prod(shape))
-    if rest or form not in ((many(one, count) if fields[name] else one) for one in forms(shape)) or numbers.max() > 255:
+    lists, numbers = found
+    several, size = fields[name], math.prod(shape)
+    count, rest = divmod(len(numbers), size)
+    if rest or numbers.max() > 255:
         return None
+    if not (each_flat(text, lists, size) if several else text.count(b"[") == count == 1):
+        form = text.translate(None, WITHIN)
+        if form not in ((many(one, count) if several else one) for one in forms(shape)):
+            return None
     return numbers.astype(np.uint8).reshape(-1, *shape)
 
 
@@ -84,20 +89,29 @@ def lift_numbers(body: bytes) -> tuple[bytes, NDArray[np.uint64]] | None:
     end = body.find(b"]", start) + 1
     if key < 1 or end - start < LONG or body[key + len(DATA) : start].strip() != b":" or body[key - 1 : key] == b"\\":
         return None
-    if body.find(DATA, end) >= 0 or (numbers := read_numbers(body[start:end])) is None:
+    if body.find(DATA, end) >= 0 or (found := read_lists(body[start:end])) is None:
         return None
-    return b'%b"%b"%b' % (body[:start], LIFTED.encode(), body[end:]), numbers
+    return b'%b"%b"%b' % (body[:start], LIFTED.encode(), body[end:]), found[1]
 
 
-def read_numbers(text: bytes) -> NDArray[np.uint64] | None:
-    """All numbers of JSON that is a list of whole numbers from 0 on, or lists of such; None if it is something else."""
+def read_lists(text: bytes) -> tuple[simdjson.Array, NDArray[np.uint64]] | None:
+    """JSON that is a list of whole numbers from 0 on, or of lists of such, and all its numbers; None if it is something
+    else. The list must be gone before the next is read.
+    """
     parser = PARSER if len(text) <= KEPT else simdjson.Parser()
     try:
         lists = parser.parse(text)
         assert isinstance(lists, simdjson.Array)  # noqa: S101 - it begins with a bracket
-        return np.frombuffer(lists.as_buffer(of_type="u"), np.uint64)
+        return lists, np.frombuffer(lists.as_buffer(of_type="u"), np.uint64)
     except (TypeError, ValueError, RuntimeError):
         return None
+
+
+def each_flat(text: bytes, lists: simdjson.Array, size: int) -> bool:
+    """Whether it is a list of lists of `size` numbers: told without a look at each sign, unlike other forms."""
+    return text.count(b"[") == 1 + len(lists) and all(
+        isinstance(inner, simdjson.Array) and len(inner) == size for inner in lists
+    )
 
 
 @lru_cache(maxsize=16)

@@ -57,6 +57,12 @@ PLAIN = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
         {"other": PLAIN},
         {"image": [[1, 2, 3, 4], [5, 6], [7, 8, 9], [10, 11, 12]]},  # as many numbers, in rows of other lengths
         {"image": [1, [2], 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]},
+        {"images": [[1, [2], 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]]},
+        {"images": [[*range(12)], [[], [1, 2], *range(10)]]},  # as long as it should be, with as many numbers
+        {"images": [[*range(13)], [*range(11)]]},
+        {"images": [*range(12)]},
+        {"image": [*range(12), [*range(12)]]},
+        {"images": [1, [*range(11)]]},
         {"image": PLAIN[:3]},
         {"image": [*PLAIN[:3], [10, 11, 256]]},
         {"image": [*PLAIN[:3], [10, 11, -1]]},
