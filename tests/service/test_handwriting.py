@@ -29,6 +29,11 @@ def test_the_digits_of_our_own_hand_are_read_in_all_kinds_of_pictures(reader: Re
 
 
 @pytest.mark.verify
+def test_the_digits_of_other_people_are_read(reader: Reader) -> None:
+    assert reader.grade_others() >= MOSTLY
+
+
+@pytest.mark.verify
 @pytest.mark.mnist
 @pytest.mark.parametrize("series", ["tuning", "kept"])
 @pytest.mark.parametrize("kind", KINDS)
