@@ -18,7 +18,7 @@ from service.board import Board
 from service.control import Control
 from service.door import Door, HotRoute, count_refusal
 from service.drain import draining
-from service.errors import ServiceError
+from service.errors import ServiceError, shown
 from service.feedback import Feedback
 from service.inside import Microscope
 from service.lifecycle import Lifecycle
@@ -114,12 +114,12 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
-    return problems.plain(400, f"{where} is not understood", expected=first["msg"], found=ascii(first["input"])[:80])
+    return problems.plain(400, f"{where} is not understood", expected=first["msg"], found=shown(first["input"]))
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    path = ascii(request.url.path)[:80]
+    path = shown(request.url.path)
     if routes := TERSE.get(request.url.path.split("/")[1]):
         detail = "no such route" if error.status_code == 404 else f"this route does not take {request.method}"
         return problems.terse(error.status_code, f"{detail}; expected: {routes}; found: {path}", error.headers)

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from service import pictures
-from service.errors import BadBody, BodyTooLarge, EmptyBody, SlowBody, TooManyPictures, UnsupportedMediaType
+from service.errors import BadBody, BodyTooLarge, EmptyBody, SlowBody, TooManyPictures, UnsupportedMediaType, shown
 from service.settings import Settings
 
 AUTOMATIC = zlib.MAX_WBITS | 32
@@ -64,7 +64,7 @@ async def read_inflated(request: Request, settings: Settings) -> bytes:
         raise UnsupportedMediaType(
             "the body is compressed in a way that we do not read",
             expected="gzip or deflate",
-            found=ascii(encoding.decode("latin-1"))[:40],
+            found=shown(encoding.decode("latin-1"), 40),
         )
     body = await collect(request, headers, settings)
     if encoding == b"identity":

@@ -40,7 +40,28 @@ ServiceError
 """
 
 import re
+import reprlib
 from collections.abc import Iterator
+from typing import Any
+
+KINDS = {bool: "a boolean", str: "text", bytes: "bytes", type(None): "null", list: "a list", dict: "an object"}
+"""What callers call things."""
+SHOWN = reprlib.Repr()
+"""Looks only at the beginning of what is long or deep, of which ascii() makes text first, or an error."""
+SHOWN.maxlevel = 3
+SHOWN.maxstring = SHOWN.maxother = SHOWN.maxlong = 80
+
+
+def shown(value: Any, length: int = 80) -> str:
+    """What a caller sent, in ASCII, for a message: of the long the beginning, of the deep the surface."""
+    if isinstance(value, str):
+        return ascii(value[:length])[:length]
+    return SHOWN.repr(value).encode("ascii", "backslashreplace").decode()[:length]
+
+
+def kind(value: Any) -> str:
+    """What a value from JSON is."""
+    return KINDS.get(type(value), "a number")
 
 
 class ServiceError(Exception):
@@ -216,7 +237,8 @@ class ModelError(ServiceError):
     @property
     def reason(self) -> str:
         """Why, without the folder's place on this machine, which is nobody's business."""
-        return type(self).__name__ + ": " + "; ".join(filter(None, (self.expected, self.found)))
+        parts = (f"{word} {text}" for word, text in (("expected", self.expected), ("found", self.found)) if text)
+        return type(self).__name__ + ": " + ", ".join(parts)
 
 
 class BadManifest(ModelError):

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.errors import BadBody, StoreFull, UnknownRequest
+from service.errors import BadBody, StoreFull, UnknownRequest, shown
 from service.files import whole
 from service.metrics import Metrics
 from service.serving import Serving
@@ -192,12 +192,12 @@ class Feedback:
                 "nobody remembers that picture",
                 expected=f"the X-Request-ID of an answer, at most {RECENT_S / 60:.0f} minutes or {RECENT:,} calls old,"
                 f" and one of its first {MAX_PICTURES} pictures that were answered",
-                found=f"{ascii(claim.request_id)[:80]}, picture {claim.picture}",
+                found=f"{shown(claim.request_id)}, picture {claim.picture}",
             )
         if "failed" in reply:
             raise StoreFull("the picture can not be kept")
         if "expected" in reply:
-            raise BadBody("no such class", expected=reply["expected"], found=ascii(claim.label)[:80])
+            raise BadBody("no such class", expected=reply["expected"], found=shown(claim.label))
 
     async def settle(self, claim: Claim) -> dict[str, str] | None:
         """Keep a picture that this worker remembers; None if it does not."""

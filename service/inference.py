@@ -6,13 +6,12 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from starlette.requests import Request
 
 from service import __version__, pictures, tensors
 from service.engines import Answers
-from service.errors import BadBody, WrongShape
+from service.errors import BadBody, WrongShape, shown
 from service.manifest import Manifest
 from service.registry import State
 from service.road import Source, check_count, prepare_all
@@ -113,7 +112,7 @@ def check_names(kind: str, names: Sequence[Any], known: Sequence[str]) -> None:
     """
     if not 0 < len(names) <= len(known) or [name for name in names if name not in known or names.count(name) > 1]:
         expected = f"one {kind}, " if len(known) == 1 else f"{kind}s, each once, of: "
-        found = ", ".join(ascii(name)[:40] for name in names[:4]) + (" …" if len(names) > 4 else "")
+        found = ", ".join(shown(name, 40) for name in names[:4]) + (" …" if len(names) > 4 else "")
         raise BadBody(
             f"the model has not these {kind}s",
             expected=expected + ", ".join(map(repr, known)),
@@ -128,7 +127,7 @@ def check_classes(output: str, classes: Any, manifest: Manifest) -> None:
         BadBody: Not a number, or an output that has no classes.
     """
     if type(classes) is not int or classes < 0:
-        raise BadBody("classification is not a number", expected="a whole number from 1 on", found=ascii(classes)[:40])
+        raise BadBody("classification is not a number", expected="a whole number from 1 on", found=shown(classes, 40))
     if classes and output != manifest.output:
         raise BadBody("the output has no classes", expected=f"classification of {manifest.output}", found=output)
 
@@ -143,7 +142,7 @@ def check_change(parameters: Iterable[str]) -> None:
         raise BadBody(
             "a model is loaded as it lies in the store",
             expected="no parameters",
-            found=", ".join(ascii(name)[:40] for name in others[:4]),
+            found=", ".join(shown(name, 40) for name in others[:4]),
         )
 
 
@@ -156,7 +155,7 @@ def mode_of(parameter: Any) -> pictures.Mode:
     if parameter == "none":
         return "none"
     if parameter != "auto":
-        raise BadBody("the parameter prepare is not understood", expected="auto or none", found=ascii(parameter)[:40])
+        raise BadBody("the parameter prepare is not understood", expected="auto or none", found=shown(parameter, 40))
     return "auto"
 
 
@@ -196,7 +195,7 @@ def count_pictures(tensor: Tensor, picture: tensors.Shape) -> int:
         raise WrongShape(
             "the datatype holds no pixels",
             expected=f"{', '.join(DATATYPES)}, or BYTES for picture files",
-            found=ascii(tensor.datatype)[:40],
+            found=shown(tensor.datatype, 40),
         )
     height, width, channels = picture
     forms = [picture, (height * width * channels,)]
@@ -232,7 +231,7 @@ def numbers_of(tensor: Tensor, count: int, unit: bool) -> NDArray[np.uint8]:
     """Pixels from a tensor of `count` numbers, in one row."""
     unit = unit and tensor.datatype.startswith(("FP", "BF"))
     if not isinstance(tensor.data, memoryview):
-        values = flatten(tensor.data) if isinstance(tensor.data, list) else tensor.data
+        values = flatten(tensor.data, count) if isinstance(tensor.data, list) else tensor.data
         if len(values) != count:
             raise wrong_size(f"{count:,} values", f"{len(values):,}")
         if isinstance(values, list):
@@ -249,9 +248,9 @@ def numbers_of(tensor: Tensor, count: int, unit: bool) -> NDArray[np.uint8]:
     return tensors.from_array(numbers, unit=unit)
 
 
-def flatten(values: list[Any]) -> list[Any]:
-    """All values of nested lists in one: the protocol lets callers nest or not."""
-    while values and isinstance(values[0], list):
+def flatten(values: list[Any], count: int) -> list[Any]:
+    """All values of nested lists in one: the protocol lets callers nest or not. There should be `count`."""
+    while values and isinstance(values[0], list) and len(values) <= count:
         if len({len(inner) if isinstance(inner, list) else -1 for inner in values}) != 1:
             raise wrong_size("lists of equal length and depth", "others")
         values = list(chain.from_iterable(values))
@@ -264,7 +263,7 @@ def files_of(data: memoryview | list[Any] | NDArray[np.uint64], count: int) -> l
     if isinstance(data, np.ndarray):
         data = data.tolist()
     if isinstance(data, list):
-        for value in flatten(data):
+        for value in flatten(data, count):
             text = value.get("b64") if isinstance(value, dict) else value
             if not isinstance(text, str | bytes):
                 raise BadBody("an element of BYTES is no text", expected="base64 of a picture file")
@@ -346,10 +345,9 @@ def sized(shape: Any) -> tuple[int, ...]:
         or len(shape) > MAX_RANK
         or not all(type(size) is int and 0 <= size < 2**63 for size in shape)
     ):
-        text = orjson.dumps(shape).decode() if isinstance(shape, list) and len(shape) <= 8 else type(shape).__name__
         raise WrongShape(
             "the shape is not one",
             expected=f"a list of at most {MAX_RANK} whole numbers from 0 on",
-            found=text[:80],
+            found=shown(shape),
         )
     return tuple(shape)

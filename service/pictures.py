@@ -37,6 +37,9 @@ OPENERS: dict[str, Any] = {
     "GIF": GifImageFile,
 }
 
+CHANGED = b"\x89PNG\x1a"
+"""How a PNG file begins whose line ends somebody took for those of a text."""
+
 # What people send instead: where the telling bytes stand, these bytes, the words for it.
 OTHERS = (
     (0, b"II*\0", "a TIFF file"),
@@ -252,6 +255,13 @@ def _refusal(data: bytes) -> EmptyBody | UnsupportedPicture:
     if not data:
         return EmptyBody("Nothing was sent", expected="a picture file", fix="put the file's bytes into the body")
     found = next((name for at, sign, name in OTHERS if data.startswith(sign, at)), "")
+    if data.startswith(CHANGED):
+        return UnsupportedPicture(
+            "This was a PNG file until its line ends were changed on the way",
+            expected="the file's bytes as they are",
+            found=f"the bytes {data[:6].hex(' ')}, where a PNG file begins with 89 50 4e 47 0d 0a",
+            fix="curl sends them as they are with --data-binary instead of -d",
+        )
     text = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not found and text.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype")):
         found = "an SVG file" if b"svg" in text else "an XML or HTML file"

@@ -20,7 +20,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from service.errors import BadPolicy
+from service.errors import BadPolicy, shown
 from service.files import whole
 
 FILE = "policy.json"
@@ -229,7 +229,7 @@ def read(folder: Path) -> Policy:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "the whole file"
-        raise BadPolicy(f"{path}: {field}", expected=first["msg"], found=ascii(first["input"])[:120]) from None
+        raise BadPolicy(f"{path}: {field}", expected=first["msg"], found=shown(first["input"], 120)) from None
 
 
 def stamp(folder: Path) -> Stamp:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from service.errors import ModelError, UnknownModel, UnknownVersion
+from service.errors import ModelError, UnknownModel, UnknownVersion, shown
 from service.policy import Policy
 from service.repository import Repository
 from service.serving import Serving
@@ -97,7 +97,7 @@ class Registry:
         return UnknownModel(
             "no such model",
             expected=f"one of: {', '.join(self.models) or 'none serves'}",
-            found=ascii(name)[:80],
+            found=shown(name),
             fix="see GET /models",
         )
 
@@ -138,7 +138,7 @@ def unknown_version(model: Model, version: int | None, label: str | None) -> Unk
     name = model.default.manifest.name
     if version is None:
         there = ", ".join(sorted(model.labels)) or "no label"
-        return UnknownVersion("no such label", expected=f"{name} has: {there}", found=ascii(label)[:80])
+        return UnknownVersion("no such label", expected=f"{name} has: {there}", found=shown(label))
     return UnknownVersion(
         "that version does not serve",
         expected=f"{name} {', '.join(map(str, sorted(model.versions)))}",

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from service import pictures, tensors
 from service.engines import Answers
-from service.errors import BadBody, BadQuery, DeadlineExceeded, EmptyBody, ServiceError, TooManyPictures
+from service.errors import BadBody, BadQuery, DeadlineExceeded, EmptyBody, ServiceError, TooManyPictures, shown
 from service.pictures import Seen
 from service.serving import Serving
 from service.state import Shared
@@ -50,7 +50,7 @@ def number(version: str | None) -> int | None:
     if not version:
         return None
     if not re.fullmatch("[0-9]{1,18}", version):
-        raise BadQuery("the version is not a number", expected="a whole number from 1 on", found=ascii(version)[:80])
+        raise BadQuery("the version is not a number", expected="a whole number from 1 on", found=shown(version))
     return int(version)
 
 

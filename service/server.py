@@ -227,6 +227,10 @@ class Protocol(HttpToolsProtocol):
         self.goes_on = True
         super().on_body(body)
 
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's, in the form that errors have here."""
+        self.refuse(400, "the request is not HTTP as it should be", expected="HTTP/1.1, its head as in RFC 9112")
+
     def relax(self) -> None:
         """Wait for no head."""
         if self.patience is not None:
@@ -308,6 +312,7 @@ def logs(level: str) -> dict[str, Any]:
     """The form of uvicorn's log lines, for ours as well."""
     config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
     config["loggers"]["service"] = {"handlers": ["default"], "level": level.upper(), "propagate": False}
+    config["loggers"]["python_multipart"] = {"level": "CRITICAL"}  # a form that is malformed is its caller's matter
     return config
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import gc
 import math
 import re
 import secrets
@@ -16,7 +17,7 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-from service.errors import BadBody, WrongShape
+from service.errors import BadBody, WrongShape, shown
 
 Shape = tuple[int, int, int]
 DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
@@ -28,9 +29,11 @@ SLACK = 1e-3
 """How far 255 times a number may be from a pixel: some roundings of 32 bits, and far from the next pixel."""
 HALF_SLACK = 0.25
 """The same for 16 bits."""
-PLAIN = re.compile(rb'\s*\{\s*"([a-z]{1,20})"\s*:\s*(?=\[[\s\[]*[0-9])')
+BLANKS = b" \t\r\n"
+"""What JSON allows between its signs."""
+PLAIN = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"([a-z]{1,20})"[ \t\r\n]*:[ \t\r\n]*(?=\[[ \t\r\n\[]*[0-9])')
 """How an object begins whose first field holds lists of numbers."""
-WITHIN = b"0123456789 \t\r\n"
+WITHIN = b"0123456789" + BLANKS
 """What lists of whole numbers consist of, besides the signs that give them their form."""
 KEPT = 1 << 20
 """Bytes of a body up to which the parser's memory is kept for the next."""
@@ -56,7 +59,7 @@ def read_plain(body: bytes, fields: Mapping[str, bool], shape: Shape) -> NDArray
     """
     head = PLAIN.match(body)
     end = body.rfind(b"]") + 1
-    if head is None or (name := head[1].decode()) not in fields or body[end:].strip() != b"}":
+    if head is None or (name := head[1].decode()) not in fields or body[end:].strip(BLANKS) != b"}":
         return None
     text = body[head.end() : end]
     found = read_lists(text)
@@ -75,19 +78,24 @@ def read_plain(body: bytes, fields: Mapping[str, bool], shape: Shape) -> NDArray
 
 
 def lift_numbers(body: bytes) -> tuple[bytes, NDArray[np.uint64]] | None:
-    """The same for a tensor of the Open Inference Protocol: its `data`, if that is one list of whole numbers.
+    """The same for the Open Inference Protocol: the only `data` in a request, if that is one list of whole numbers.
 
     Args:
         body: JSON.
 
     Returns:
-        The JSON with `LIFTED` in place of the list, and the numbers in it. None where there is no such list or a short
-        one, or where it is not certain which it is.
+        The JSON with `LIFTED` in place of the list, and the numbers in it; whether that is where a tensor has its data
+        is for the caller to see. None where there is no such list or a short one, or where it is not certain which.
     """
     key = body.find(DATA)
     start = body.find(b"[", key)
     end = body.find(b"]", start) + 1
-    if key < 1 or end - start < LONG or body[key + len(DATA) : start].strip() != b":" or body[key - 1 : key] == b"\\":
+    if (
+        key < 1
+        or end - start < LONG
+        or body[key + len(DATA) : start].strip(BLANKS) != b":"
+        or body[key - 1 : key] == b"\\"
+    ):
         return None
     if body.find(DATA, end) >= 0 or (found := read_lists(body[start:end])) is None:
         return None
@@ -95,8 +103,8 @@ def lift_numbers(body: bytes) -> tuple[bytes, NDArray[np.uint64]] | None:
 
 
 def read_lists(text: bytes) -> tuple[simdjson.Array, NDArray[np.uint64]] | None:
-    """JSON that is a list of whole numbers from 0 on, or of lists of such, and all its numbers; None if it is something
-    else. The list must be gone before the next is read.
+    """JSON that is a list of whole numbers from 0 on, or of lists of such in any form, and all its numbers; None if it
+    is something else. The list must be gone before the next is read.
     """
     parser = PARSER if len(text) <= KEPT else simdjson.Parser()
     try:
@@ -141,10 +149,13 @@ def parse(body: bytes) -> Any:
     Raises:
         BadBody: Not JSON; NaN and Infinity are not JSON either.
     """
+    gc.disable()  # of millions of small lists it would look through those that are there, again and again, for seconds
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadBody("the body is not JSON", expected="JSON in UTF-8", found=str(error)[:120]) from None
+    finally:
+        gc.enable()
 
 
 def file_of(text: str) -> bytes:
@@ -158,7 +169,7 @@ def file_of(text: str) -> bytes:
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise BadBody("the text is not base64", expected="a picture file in base64", found=ascii(text[:40])) from None
+        raise BadBody("the text is not base64", expected="a picture file in base64", found=shown(text, 40)) from None
 
 
 def pixels_of(value: list[Any], shape: Shape, *, unit: bool = False) -> NDArray[np.uint8]:

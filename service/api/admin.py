@@ -10,7 +10,7 @@ from service import bodies
 from service.access import authorise
 from service.api.operations import SharedDep, describe
 from service.api.schemas import REFUSED, Correction, ModelDetails, Target
-from service.errors import BadBody, FeedbackOff
+from service.errors import BadBody, FeedbackOff, shown
 from service.feedback import Claim
 from service.state import Shared
 
@@ -102,4 +102,4 @@ async def read(request: Request, shared: Shared, form: type[Body]) -> Body:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
-        raise BadBody(f"{where} is not understood", expected=first["msg"], found=ascii(first["input"])[:80]) from None
+        raise BadBody(f"{where} is not understood", expected=first["msg"], found=shown(first["input"])) from None

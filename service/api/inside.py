@@ -18,7 +18,7 @@ from service import bodies, road, safetensors
 from service.api import native
 from service.api.schemas import INSIDE_API, NETWORK_API, OCCLUSION_API
 from service.door import Answer
-from service.errors import BadQuery
+from service.errors import BadQuery, shown
 from service.inside import Microscope
 from service.layers import Layer, Numbers
 from service.pictures import Seen
@@ -136,12 +136,12 @@ def parse_query(request: Request, *known: str) -> dict[str, str]:
     query: dict[str, str] = {}
     for name, value in parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True):
         if name not in known or name in query:
-            raise BadQuery("an unknown or repeated parameter", expected=", ".join(known), found=ascii(name)[:80])
+            raise BadQuery("an unknown or repeated parameter", expected=", ".join(known), found=shown(name))
         query[name] = value
     native.check_target(query)
     for name, values in (("prepare", ("auto", "none")), ("format", ("json", "safetensors"))):
         if query.get(name, values[0]) not in values:
-            raise BadQuery(f"{name} is not understood", expected=" or ".join(values), found=ascii(query[name])[:80])
+            raise BadQuery(f"{name} is not understood", expected=" or ".join(values), found=shown(query[name]))
     return query
 
 
@@ -236,7 +236,7 @@ def select(layers: list[Layer], names: str) -> list[Layer]:
     for name in wanted:
         if name not in by_name:
             expected = f"all, none, or of: {', '.join(by_name)}"
-            raise BadQuery("there is no such layer, or nothing in it", expected=expected, found=ascii(name)[:80])
+            raise BadQuery("there is no such layer, or nothing in it", expected=expected, found=shown(name))
     return [by_name[name] for name in dict.fromkeys(wanted)]
 
 
@@ -254,7 +254,7 @@ def pick(layers: list[Layer], names: str, query: Mapping[str, str]) -> dict[str,
         if "unit" in query:
             unit = query["unit"]
             if not unit.isdecimal() or len(unit) > 9 or int(unit) >= kernel.shape[-1]:
-                raise BadQuery("no such unit", expected=f"0 to {kernel.shape[-1] - 1}", found=ascii(unit)[:80])
+                raise BadQuery("no such unit", expected=f"0 to {kernel.shape[-1] - 1}", found=shown(unit))
             kernel, bias = kernel[..., int(unit)], bias[int(unit) : int(unit) + 1]
         weights[f"{name}.kernel"] = np.ascontiguousarray(kernel)
         weights[f"{name}.bias"] = np.ascontiguousarray(bias)

@@ -20,7 +20,7 @@ from service import bodies, pictures, problems, road, tensors
 from service.api.schemas import PREDICT_API
 from service.door import Answer, HotRoute
 from service.engines import Answers
-from service.errors import BadBody, BadQuery, ServiceError, UnsupportedMediaType
+from service.errors import BadBody, BadQuery, ServiceError, UnsupportedMediaType, kind, shown
 from service.pictures import Seen
 from service.road import Source, ask, check_count, together
 from service.seen import show
@@ -100,19 +100,17 @@ def parse_query(text: bytes) -> Query:
     given: dict[str, str] = {}
     for name, value in parse_qsl(text.decode("latin-1"), keep_blank_values=True):
         if name not in Query.__dataclass_fields__:
-            raise BadQuery(
-                "an unknown parameter", expected=", ".join(Query.__dataclass_fields__), found=ascii(name)[:80]
-            )
+            raise BadQuery("an unknown parameter", expected=", ".join(Query.__dataclass_fields__), found=shown(name))
         if name in given:
-            raise BadQuery("a parameter is given twice", expected=f"one {name}", found=ascii(value)[:80])
+            raise BadQuery("a parameter is given twice", expected=f"one {name}", found=shown(value))
         given[name] = value
     check_target(given)
     prepare = given.get("prepare", "auto")
     if prepare not in ("auto", "none"):
-        raise BadQuery("prepare is not understood", expected="auto or none", found=ascii(prepare)[:80])
+        raise BadQuery("prepare is not understood", expected="auto or none", found=shown(prepare))
     include = given.get("include", "")
     if "include" in given and include != "seen":
-        raise BadQuery("include is not understood", expected="seen", found=ascii(include)[:80])
+        raise BadQuery("include is not understood", expected="seen", found=shown(include))
     return Query(
         model=given.get("model"),
         version=number("version", given["version"]) if "version" in given else None,
@@ -135,7 +133,7 @@ def check_target(given: Mapping[str, str]) -> None:
 
 def number(name: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < 1:
-        raise BadQuery(f"{name} is not a number", expected="a whole number from 1 on", found=ascii(value)[:80])
+        raise BadQuery(f"{name} is not a number", expected="a whole number from 1 to 999999999", found=shown(value))
     return int(value)
 
 
@@ -164,7 +162,7 @@ def take_apart(body: bytes, request: Request, serving: Serving, max_pictures: in
     raise UnsupportedMediaType(
         "the body is neither a picture nor a form nor JSON",
         expected="a PNG, JPEG, WebP, BMP or GIF file, multipart/form-data, or application/json",
-        found=ascii(kind)[:80],
+        found=shown(kind),
         fix="curl --data-binary @seven.png …/predict",
     )
 
@@ -173,11 +171,11 @@ def from_json(value: Any, max_pictures: int) -> list[Source]:
     """`{"image": X}` or `{"images": [X, …]}`."""
     form = '{"image": X} or {"images": [X, …]}, X being base64 of a picture file, or its pixels'
     if not isinstance(value, dict) or set(value) not in ({"image"}, {"images"}):
-        found = f"the fields {ascii(sorted(value))[:80]}" if isinstance(value, dict) else type(value).__name__
+        found = f"the fields {shown(sorted(value))}" if isinstance(value, dict) else kind(value)
         raise BadBody("the JSON has not the fields that we read", expected=form, found=found)
     sources = value["images"] if "images" in value else [value["image"]]
     if not isinstance(sources, list):
-        raise BadBody("`images` is not a list", expected=form, found=type(sources).__name__)
+        raise BadBody("`images` is not a list", expected=form, found=kind(sources))
     check_count(len(sources), max_pictures)
     return sources
 

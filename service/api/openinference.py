@@ -6,6 +6,7 @@ https://github.com/triton-inference-server/server/tree/main/docs/protocol
 
 import math
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +23,7 @@ from service.api.dialects import InferRequest, InferResponse, asked_in_json, nam
 from service.api.schemas import BINARY
 from service.door import Answer, TerseRoute
 from service.engines import Answers
-from service.errors import BadBody, Overload
+from service.errors import BadBody, CallerError, Overload, kind, shown
 from service.inference import Question, Tensor, Wanted
 from service.manifest import Manifest
 from service.serving import Serving
@@ -73,9 +74,10 @@ def read(body: bytes, header: str | None, serving: Serving) -> Question:
     if data:
         return fill_in(recall(text, len(data), manifest), data)
     if (lifted := tensors.lift_numbers(text)) is not None:
-        question = recall(lifted[0], 0, manifest)
-        if question.tensor.data == [tensors.LIFTED]:
-            return fill_in(question, lifted[1])
+        with suppress(CallerError):  # what is wrong is said of the text as it was sent
+            question = recall(lifted[0], 0, manifest)
+            if question.tensor.data == [tensors.LIFTED]:
+                return fill_in(question, lifted[1])
     return understand(text, 0, manifest)
 
 
@@ -98,7 +100,7 @@ def understand(text: bytes, behind: int, manifest: Manifest) -> Question:
     binary = flag(parameters, "binary_data_output", default=False)
     name = asked.get("id")
     if not isinstance(name, str | None):
-        raise BadBody("the id is no text", expected="text", found=ascii(name)[:40])
+        raise BadBody("the id is no text", expected="text", found=shown(name, 40))
     return Question(
         tensor_of(given[0], behind),
         wanted_of(asked, manifest, binary) if asked.get("outputs") else [Wanted(manifest.output, binary)],
@@ -118,7 +120,7 @@ def json_length(header: str | None, size: int) -> int:
         raise BadBody(
             "Inference-Header-Content-Length is not the length of the body's JSON",
             expected=f"a whole number up to {size}",
-            found=ascii(header)[:40],
+            found=shown(header, 40),
         )
     return int(header)
 
@@ -137,7 +139,7 @@ def objects(asked: Any, field: str) -> list[dict[str, Any]]:
         raise BadBody(
             f"the request has no {field}",
             expected=f'{{"{field}": [{{"name": …}}]}}',
-            found=f"{field} is {type(value).__name__}" if isinstance(asked, dict) else type(asked).__name__,
+            found=f"{field} is {kind(value)}" if isinstance(asked, dict) else kind(asked),
         )
     return value
 
@@ -146,14 +148,14 @@ def parameters_of(holder: dict[str, Any]) -> dict[str, Any]:
     """Parameters of a request or a tensor; those that we do not know are nobody's business."""
     parameters = holder.get("parameters") or {}
     if not isinstance(parameters, dict):
-        raise BadBody("the parameters are no object", expected="an object", found=type(parameters).__name__)
+        raise BadBody("the parameters are no object", expected="an object", found=kind(parameters))
     return parameters
 
 
 def flag(parameters: dict[str, Any], name: str, *, default: bool) -> bool:
     value = parameters.get(name, default)
     if not isinstance(value, bool):
-        raise BadBody(f"the parameter {name} is not true or false", expected="a boolean", found=ascii(value)[:40])
+        raise BadBody(f"the parameter {name} is not true or false", expected="a boolean", found=shown(value, 40))
     return value
 
 
@@ -168,7 +170,7 @@ def tensor_of(given: dict[str, Any], behind: int) -> Tensor:
             raise BadBody(
                 "binary_data_size is not what follows the JSON",
                 expected=f"{behind} bytes, after Inference-Header-Content-Length bytes of JSON",
-                found=ascii(size)[:40],
+                found=shown(size, 40),
             )
         data = []
     elif behind:
@@ -176,8 +178,11 @@ def tensor_of(given: dict[str, Any], behind: int) -> Tensor:
     elif isinstance(data, str | dict):
         data = [data]
     elif not isinstance(data, list):
-        raise BadBody("the input has no data", expected="data or binary_data_size", found=type(data).__name__)
-    return Tensor(str(given.get("datatype")), inference.sized(given.get("shape")), data)
+        raise BadBody("the input has no data", expected="data or binary_data_size", found=kind(data))
+    datatype = given.get("datatype")
+    if not isinstance(datatype, str):
+        raise BadBody("the datatype is no text", expected="UINT8, say", found=shown(datatype, 40))
+    return Tensor(datatype, inference.sized(given.get("shape")), data)
 
 
 def wanted_of(asked: dict[str, Any], manifest: Manifest, binary: bool) -> list[Wanted]:
@@ -290,5 +295,5 @@ async def read_optional(request: Request, example: str) -> dict[str, Any]:
     body = await bodies.read_inflated(request, request.scope["state"]["shared"].settings)
     asked = tensors.parse(body) if body.strip() else {}
     if not isinstance(asked, dict):
-        raise BadBody("the request is no object", expected=f"{example}, or nothing", found=type(asked).__name__)
+        raise BadBody("the request is no object", expected=f"{example}, or nothing", found=kind(asked))
     return asked

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from service import bodies, road, tensors
 from service.api.dialects import Classes, Examples, Rows, RowsAnswer, asked_in_json, name_in_path
 from service.door import Answer, TerseRoute
-from service.errors import BadBody, EmptyBody
+from service.errors import BadBody, EmptyBody, kind, shown
 from service.registry import State
 from service.road import Source
 from service.serving import Serving
@@ -112,7 +112,7 @@ def parse(body: bytes) -> dict[str, Any]:
     """The body's JSON object."""
     asked = tensors.parse(body)
     if not isinstance(asked, dict):
-        raise BadBody("the JSON is no object", expected='{"instances": [X, …]}', found=type(asked).__name__)
+        raise BadBody("the JSON is no object", expected='{"instances": [X, …]}', found=kind(asked))
     return asked
 
 
@@ -120,13 +120,13 @@ def check_signature(asked: dict[str, Any]) -> None:
     """The signature that a request names, if it does."""
     name = asked.get("signature_name")
     if name not in (SIGNATURE, "", None):
-        raise BadBody("the model has not that signature", expected=SIGNATURE, found=ascii(name)[:80])
+        raise BadBody("the model has not that signature", expected=SIGNATURE, found=shown(name))
 
 
 def listed(value: Any, field: str) -> list[Any]:
     """A list with something in it."""
     if not isinstance(value, list):
-        raise BadBody(f"`{field}` is not a list", expected=f'"{field}": [X, …]', found=type(value).__name__)
+        raise BadBody(f"`{field}` is not a list", expected=f'"{field}": [X, …]', found=kind(value))
     if not value:
         raise EmptyBody(f"`{field}` is empty", expected="at least one", found="none")
     return value
@@ -157,14 +157,14 @@ def source_of(value: Any) -> Source:
     raise BadBody(
         "an instance is not a picture",
         expected='pixels in lists, or {"b64": a file in base64}',
-        found=ascii(value)[:40],
+        found=shown(value, 40),
     )
 
 
 def feature(example: Any, context: Any, only: str) -> Source:
     """The feature that is the picture, of an example or of the context of all; others are not looked at."""
     if not isinstance(example, dict) or not isinstance(context, dict):
-        raise BadBody("an example is no object", expected=f'{{"{only}": X}}', found=ascii(example)[:40])
+        raise BadBody("an example is no object", expected=f'{{"{only}": X}}', found=shown(example, 40))
     if twice := example.keys() & context.keys():
         raise BadBody("a feature of the context is in an example too", expected="one of both", found=told(twice))
     value = example.get(only, context.get(only))
@@ -177,7 +177,7 @@ def feature(example: Any, context: Any, only: str) -> Source:
 
 def told(names: Any) -> str:
     """What was there, in a message."""
-    return "the fields " + ascii(sorted(names))[:80]
+    return "the fields " + shown(sorted(names))
 
 
 async def ask(request: Request, serving: Serving, sources: list[Source], started: float) -> NDArray[np.float32]:

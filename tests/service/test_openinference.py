@@ -460,3 +460,12 @@ class TestBodies:
                 assert response.status_code in (200, 400, 413, 415)
                 if response.status_code != 200:
                     refused(response, response.status_code)
+
+
+def test_what_is_wrong_is_said_of_the_text_as_it_was_sent(client: TestClient) -> None:
+    """Though the numbers were taken out of it."""
+    row = b"[" + b",".join([b"0"] * 784) + b"]"
+    text = b'{"inputs":[{"name":"image","datatype":"UINT8","shape":[1,784],"data":' + row + b"}]x"
+    assert f"char {len(text) - 1}" in client.post(INFER, content=text).json()["error"]
+    text = b'{"id":{"data":' + row + b'},"inputs":[{"name":"image","datatype":"UINT8","shape":[1,784]}]}'
+    assert "found: {'data': [0, 0," in client.post(INFER, content=text).json()["error"]

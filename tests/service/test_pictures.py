@@ -92,6 +92,14 @@ def test_other_files_are_refused_by_name(data: bytes, words: str) -> None:
     assert "PNG" in caught.value.expected
 
 
+def test_a_png_that_was_sent_as_text_names_the_flag() -> None:
+    """`curl -d` leaves line ends out."""
+    text = encode(strokes.draw(7)).replace(b"\r", b"").replace(b"\n", b"")
+    with pytest.raises(UnsupportedPicture) as caught:
+        pictures.open_picture(text, max_pixels=MILLION)
+    assert "--data-binary" in caught.value.fix
+
+
 def test_nothing_is_refused_as_nothing() -> None:
     with pytest.raises(EmptyBody):
         pictures.open_picture(b"", max_pixels=MILLION)

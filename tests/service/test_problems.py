@@ -1,6 +1,7 @@
 """Every error has a status."""
 
 import pytest
+from starlette.testclient import TestClient
 
 from service import errors, problems
 from service.errors import ServiceError
@@ -80,3 +81,40 @@ def test_an_error_of_ours_is_logged_once_and_told_in_the_dialects_own_form(
         assert (response.json()["status"], response.json()["detail"]) == (500, "something went wrong on our side")
     (logged,) = [record for record in caplog.records if record.exc_info]
     assert "secret" in str(logged.exc_info)
+
+
+DEEP = b"[" * 1_000 + b"]" * 1_000
+"""As JSON may nest, and deeper than Python writes out what nests."""
+V2 = "/v2/models/mnist/infer"
+INPUT = b'"name":"image","datatype":"UINT8","shape":[1,784],"data":[0]'
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", b'{"image":%b}'),
+        ("/predict", b'{"images":[%b]}'),
+        ("/predict", b"%b"),
+        *((V2, b'{"inputs":[{"%b":%%b}]}' % name) for name in (b"name", b"datatype", b"parameters")),
+        (V2, b'{"inputs":[{"name":%b},{"name":%b}]}'),
+        (V2, b'{"inputs":[{"name":"image","datatype":%b,"shape":[1],"data":[0]}]}'),
+        (V2, b'{"inputs":[{"name":"image","datatype":"UINT8","shape":%b,"data":[0]}]}'),
+        (V2, b'{"inputs":[{"name":"image","datatype":"UINT8","shape":[1,784],"data":%b}]}'),
+        (V2, b'{"inputs":[{"name":"image","parameters":{"binary_data_size":%b}}]}'),
+        *((V2, b'{"inputs":[{' + INPUT + b'}],"' + name + b'":%b}') for name in (b"id", b"outputs", b"parameters")),
+        (V2, b'{"inputs":[{' + INPUT + b'}],"outputs":[{"name":%b}]}'),
+        (V2, b'{"inputs":[{' + INPUT + b'}],"outputs":[{"name":"probabilities","parameters":{"classification":%b}}]}'),
+        (V2, b'{"inputs":[{' + INPUT + b'}],"parameters":{"prepare":%b}}'),
+        (V2, b'{"inputs":[{' + INPUT + b'}],"parameters":{"binary_data_output":%b}}'),
+        ("/v2/repository/index", b'{"ready":%b}'),
+        ("/v1/models/mnist:predict", b'{"signature_name":%b,"instances":[0]}'),
+        ("/v1/models/mnist:predict", b'{"instances":%b}'),
+        ("/v1/models/mnist:predict", b'{"instances":[{"b64":%b}]}'),
+        ("/v1/models/mnist:classify", b'{"examples":[%b]}'),
+        ("/v1/models/mnist:classify", b'{"examples":[{"image":{"b64":%b}}]}'),
+    ],
+)
+def test_what_nests_deeply_is_refused_and_not_written_out(client: TestClient, path: str, body: bytes) -> None:
+    response = client.post(path, content=body.replace(b"%b", DEEP))
+    assert response.status_code == 400, response.text
+    assert len(response.content) < 1_000

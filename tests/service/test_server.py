@@ -332,6 +332,23 @@ def test_a_head_without_end_is_refused(two: Server, line: bytes) -> None:
     assert two.ask("GET", "/health/live")[0] == 200
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"hello\r\n\r\n",
+    ],
+    ids=["length", "path", "no request"],
+)
+def test_what_is_no_http_is_refused_with_problem_details(two: Server, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
+        caller.sendall(head)
+        answer = b"".join(iter(lambda: caller.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in answer
+
+
 def test_trailers_without_end_are_refused_too(two: Server) -> None:
     with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
         caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")

@@ -85,3 +85,11 @@ def test_a_worker_gets_its_share_of_the_cores_and_another_while_the_rest_have_no
     monkeypatch.setattr(Settings, "cores", cores)
     settings = Settings(**options)
     assert (settings.threads_each, settings.threads_spare) == (threads, spare)
+
+
+def test_what_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FEEDBACK", "ADMIN_TOKEN", "GRPC_PORT", "PORT"):
+        monkeypatch.setenv(f"CONVOLVE_{name}", "")
+    settings = Settings.parse([])
+    assert (settings.feedback, settings.admin_token, settings.grpc_port, settings.port) == (None, None, None, 8000)
+    assert Settings.parse(["--feedback", ""]).feedback is None, "and not the folder that we are in"
