@@ -225,7 +225,7 @@ def write_examples(folder: Path) -> None:
     draw(2, ink=(20, 20, 20), paper=None, seed=5).save(folder / "transparent.png", optimize=True)
     draw(5, height=0.75, pen=0.08, ink=255, paper=0, seed=4).save(folder / "pad.png", optimize=True)
     for digit in range(10):
-        draw(digit, size=(120, 120), seed=1).save(folder / f"{digit}.png", optimize=True)
+        draw(digit, size=(120, 120), seed=2).save(folder / f"{digit}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Our own dialect: POST /predict. A picture in, named probabilities out."""
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -156,7 +157,7 @@ def take_apart(body: bytes, request: Request, serving: Serving, max_pictures: in
     if kind == "multipart/form-data":
         return [*bodies.files(body, content_type, max_pictures)]
     if kind == "application/json" or kind.endswith("+json") or body.lstrip()[:1] in (b"{", b"["):
-        return from_json(tensors.parse(body), max_pictures)
+        return from_json(tensors.parse(body), serving.manifest.input.shape, max_pictures)
     if kind.startswith("image/") or kind in ("", "application/octet-stream", "application/x-www-form-urlencoded"):
         return [body]  # `pictures` says what it is instead
     raise UnsupportedMediaType(
@@ -167,7 +168,7 @@ def take_apart(body: bytes, request: Request, serving: Serving, max_pictures: in
     )
 
 
-def from_json(value: Any, max_pictures: int) -> list[Source]:
+def from_json(value: Any, shape: tensors.Shape, max_pictures: int) -> list[Source]:
     """`{"image": X}` or `{"images": [X, …]}`."""
     form = '{"image": X} or {"images": [X, …]}, X being base64 of a picture file, or its pixels'
     if not isinstance(value, dict) or set(value) not in ({"image"}, {"images"}):
@@ -177,7 +178,17 @@ def from_json(value: Any, max_pictures: int) -> list[Source]:
     if not isinstance(sources, list):
         raise BadBody("`images` is not a list", expected=form, found=kind(sources))
     check_count(len(sources), max_pictures)
+    if "images" in value and is_one(sources, shape):
+        raise BadBody("`images` is one picture", expected=form, found="its pixels", fix='send {"image": X}')
     return sources
+
+
+def is_one(sources: list[Any], shape: tensors.Shape) -> bool:
+    """Whether what should be pictures are the pixels of one, or its rows."""
+    height, width, _ = shape
+    if len(sources) == math.prod(shape):
+        return all(isinstance(each, int | float) for each in sources)
+    return len(sources) == height and all(isinstance(each, list) and len(each) == width for each in sources)
 
 
 def describe(

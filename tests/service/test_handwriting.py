@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from service.pictures import prepare
 from tests.handwriting import KINDS, Reader, Series
 from tests.service.conftest import ROOT
 from training import strokes
@@ -26,6 +28,13 @@ def test_the_digits_of_our_own_hand_are_read_in_all_kinds_of_pictures(reader: Re
     right = {kind: int((reader.read(digits, kind, "tuning") == np.arange(10)).sum()) for kind in KINDS}
     assert min(right.values()) >= 8, right
     assert sum(right.values()) >= 0.95 * 10 * len(KINDS), right
+
+
+def test_the_example_digits_are_read_and_none_seems_strange(reader: Reader) -> None:
+    opened = [Image.open(ROOT / f"examples/{digit}.png") for digit in range(10)]
+    answers = reader.engine.predict(np.stack([prepare(each, reader.manifest.input) for each in opened]))
+    assert answers.probabilities.argmax(axis=1).tolist() == list(range(10))
+    assert answers.novelty.max() <= reader.manifest.novelty.threshold
 
 
 @pytest.mark.verify

@@ -236,6 +236,10 @@ class TestRefusals:
     def test_json_that_we_can_not_use(self, client: TestClient, body: bytes) -> None:
         refused(client.post("/predict", content=body, headers={"content-type": "application/json"}), 400)
 
+    @pytest.mark.parametrize("pixels", [[0] * 784, [[0] * 28] * 28, [[[0]] * 28] * 28])
+    def test_one_picture_in_the_place_of_several_is_told_its_own(self, client: TestClient, pixels: Any) -> None:
+        assert refused(client.post("/predict", json={"images": pixels}), 400)["fix"] == 'send {"image": X}'
+
     @pytest.mark.parametrize(
         ("pixels", "words"),
         [
