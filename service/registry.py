@@ -96,7 +96,7 @@ class Registry:
     def unknown(self, name: str) -> UnknownModel:
         return UnknownModel(
             "no such model",
-            expected=f"one of: {', '.join(self.models) or 'none serves'}",
+            expected=f"one of: {', '.join(self.models)}" if self.models else "one that serves; none does",
             found=shown(name),
             fix="see GET /models",
         )
