@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from service import pictures, tensors
 from service.engines import Answers
-from service.errors import BadBody, BadQuery, DeadlineExceeded, EmptyBody, ServiceError, TooManyPictures, shown
+from service.errors import BadBody, BadQuery, DeadlineExceeded, EmptyBody, ServiceError, TooManyPictures, kind, shown
 from service.pictures import Seen
 from service.serving import Serving
 from service.state import Shared
@@ -181,7 +181,7 @@ def file_of(source: bytes | str) -> bytes:
         raise BadBody(
             "an image is neither text nor a list",
             expected="base64 of a picture file, or pixels",
-            found={dict: "an object", type(None): "null", bool: "a boolean"}.get(type(source), "a number"),
+            found=kind(source),
         )
     return source
 

@@ -17,14 +17,12 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-from service.errors import BadBody, WrongShape, shown
+from service.errors import KINDS, BadBody, WrongShape, shown
 
 Shape = tuple[int, int, int]
 DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 STANDARD = str.maketrans("-_", "+/", " \t\r\n")
 """From the URL alphabet of base64 to the standard one, line breaks dropped."""
-KINDS = {bool: "a boolean", str: "text", type(None): "null", list: "a list", dict: "an object"}
-"""What stands where a number belongs."""
 SLACK = 1e-3
 """How far 255 times a number may be from a pixel: some roundings of 32 bits, and far from the next pixel."""
 HALF_SLACK = 0.25
