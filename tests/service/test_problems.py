@@ -83,6 +83,11 @@ def test_an_error_of_ours_is_logged_once_and_told_in_the_dialects_own_form(
     assert "secret" in str(logged.exc_info)
 
 
+def test_why_a_version_is_refused_is_said_in_words() -> None:
+    error = errors.BadVersion("/srv/models/mnist/3 holds another", expected="mnist 3", found="mnist 2", fix="move it")
+    assert error.reason == "BadVersion: expected mnist 3, found mnist 2"
+
+
 DEEP = b"[" * 1_000 + b"]" * 1_000
 """As JSON may nest, and deeper than Python writes out what nests."""
 V2 = "/v2/models/mnist/infer"

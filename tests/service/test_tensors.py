@@ -1,6 +1,8 @@
 """The quick way through plain JSON takes what the long one takes, and leaves the rest to it."""
 
+import gc
 import json
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -100,6 +102,20 @@ def test_whole_numbers_in_another_spelling_are_taken_by_the_long_way(last: str) 
 def test_what_is_not_json_is_refused(text: bytes) -> None:
     with pytest.raises(BadBody):
         tensors.parse(text)
+
+
+@pytest.mark.parametrize("end", [b"[]]", b""], ids=["whole", "cut off"])
+def test_nothing_is_collected_while_millions_of_lists_are_read_but_afterwards_again(end: bytes) -> None:
+    collections: list[str] = []
+    gc.collect()  # so that the test's own few objects are no occasion
+    gc.callbacks.append(watch := lambda phase, _: collections.append(phase))
+    try:
+        with suppress(BadBody):
+            tensors.parse(b"[" + b"[]," * 100_000 + end)
+        assert collections == []
+    finally:
+        gc.callbacks.remove(watch)
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("numbers", [[1, True] * 6, [0.5] * 12, [256] * 12, [[1, 2], [3]]])
