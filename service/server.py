@@ -247,10 +247,12 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def refuse(self, status: int, detail: str, *, expected: str) -> None:
-        """Answer a request that has not begun, and close; where another one is being answered, after that."""
+        """Answer a request that has not begun, or whose body never ends, and close; where another one is being answered,
+        after that.
+        """
         self.app_state["shared"].metrics.requests.labels("unknown", status, "", "").inc()
         self.relax()
-        if self.asked:
+        if self.asked and (self.pipeline or not self.cycle.more_body):
             self.flow.pause_reading()
             self.cycle.keep_alive = False
             return
