@@ -148,7 +148,7 @@ def memory(server: Server) -> float:
     return sum(pages) * os.sysconf("SC_PAGESIZE") / 1e6
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.verify)])
+@pytest.mark.parametrize("count", [5, pytest.param(100, marks=pytest.mark.verify)])
 def test_versions_that_go_live_under_load(tmp_path: Path, count: int, capsys: pytest.CaptureFixture[str]) -> None:
     publish(tmp_path, 1)
     environment = {"CONVOLVE_ADMIN_TOKEN": TOKEN}

@@ -23,7 +23,7 @@ def small(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("CONVOLVE_MODELS", raising=False)
     monkeypatch.setattr(command, "load", lambda *_: tiny)
     monkeypatch.setattr(command, "LEAST_STEPS", 8)
-    monkeypatch.setitem(RECIPES, "standard", replace(RECIPES["standard"], epochs=2, batch=16))
+    monkeypatch.setitem(RECIPES, "standard", replace(RECIPES["standard"], epochs=2, batch=20))
 
 
 def test_run_ends_with_a_version_and_its_folder_on_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -125,11 +125,13 @@ def measure_stress(predict: Predict, part: Part) -> dict[str, list[dict[str, flo
     chosen = np.unique(np.linspace(0, len(part) - 1, min(PICTURES, len(part))).astype(int))
     paper = np.uint8(part.paper)
     pictures, labels = paper ^ part.pictures[chosen], part.labels[chosen]
-    return {
-        name: [
-            {"amount": amount, "accuracy": float((predict(paper ^ changed).argmax(axis=1) == labels).mean())}
-            for amount in stress.amounts
-            for changed in [pictures if amount == stress.none else stress.change(pictures, amount)]
+    figures = {}
+    for name, stress in STRESSES.items():
+        changed = [pictures if amount == stress.none else stress.change(pictures, amount) for amount in stress.amounts]
+        # All at once: to ask a Keras network takes a tenth of a second by itself.
+        found = predict(paper ^ np.concatenate(changed)).argmax(axis=1).reshape(len(changed), len(labels))
+        shares = (found == labels).mean(axis=1)
+        figures[name] = [
+            {"amount": amount, "accuracy": float(share)} for amount, share in zip(stress.amounts, shares, strict=True)
         ]
-        for name, stress in STRESSES.items()
-    }
+    return figures
