@@ -247,8 +247,8 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def refuse(self, status: int, detail: str, *, expected: str) -> None:
-        """Answer a request that has not begun, or whose body never ends, and close; where another one is being answered,
-        after that.
+        """Answer a request that has not begun, or whose body breaks off, and close; where another one is being
+        answered, after that.
         """
         self.app_state["shared"].metrics.requests.labels("unknown", status, "", "").inc()
         self.relax()
