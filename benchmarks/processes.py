@@ -73,10 +73,15 @@ def machine_seconds() -> float:
 
 
 def start(command: list[str], folder: Path, variables: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
-    """Start a server; what it says goes to `log`."""
+    """Start a server; what it says goes to `log`.
+
+    Python may keep the bytecode of whoever is started, as it does unless forbidden: else each start would compile ours
+    anew, while a peer's came compiled with its package.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with log.open("ab") as out:
         return subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **variables}, stdout=out, stderr=out, start_new_session=True
+            command, cwd=folder, env={**environment, **variables}, stdout=out, stderr=out, start_new_session=True
         )
 
 

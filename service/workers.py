@@ -17,6 +17,7 @@ from multiprocessing import Pipe
 from pathlib import Path
 
 import uvicorn
+from pydantic import BaseModel, ConfigDict
 from uvicorn._subprocess import subprocess_started
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
@@ -34,6 +35,8 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 UNNEEDED = ("openvino.tools.ovc", "pydantic.v1")
 """What OpenVINO and FastAPI import if it is there: a converter that brings telemetry along, and another Pydantic. They
 take a tenth of the start, and nothing here needs them."""
+LATER = ConfigDict(defer_build=True)
+"""For Pydantic: forms are made ready when they are first used. FastAPI alone has sixty, for the OpenAPI document."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - preferred, as it is there even where the file system is read-only
 
 
@@ -73,6 +76,7 @@ def load() -> None:
     loading.start()
     import uvloop  # noqa: F401
 
+    BaseModel.model_config = LATER
     import service.app  # noqa: F401
 
     loading.join()
