@@ -1,4 +1,4 @@
-"""python -m service: flags → Settings → uvicorn."""
+"""python -m service: flags → Settings → workers."""
 
 import gc
 import os

@@ -18,7 +18,7 @@ from service.board import Board
 from service.control import Control
 from service.door import Door, HotRoute, count_refusal
 from service.drain import draining
-from service.errors import ServiceError, shown
+from service.errors import ServiceError, shown, wanted
 from service.feedback import Feedback
 from service.inside import Microscope
 from service.lifecycle import Lifecycle
@@ -114,7 +114,7 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
-    return problems.plain(400, f"{where} is not understood", expected=first["msg"], found=shown(first["input"]))
+    return problems.plain(400, f"{where} is not understood", expected=wanted(first["msg"]), found=shown(first["input"]))
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

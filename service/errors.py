@@ -1,4 +1,4 @@
-"""Everything that can go wrong while serving, as one family. Knows no HTTP: `app.py` maps it to statuses.
+"""Everything that can go wrong while serving, as one family. Knows no HTTP: `problems.py` maps it to statuses.
 
 ServiceError
 ├── CallerError             the caller can mend it
@@ -62,6 +62,12 @@ def shown(value: Any, length: int = 80) -> str:
 def kind(value: Any) -> str:
     """What a value from JSON is."""
     return KINDS.get(type(value), "a number")
+
+
+def wanted(message: str) -> str:
+    """What Pydantic says of a field, as what was expected."""
+    said = {"Field required": "a value", "Extra inputs are not permitted": "no such field"}
+    return said.get(message, message).removeprefix("Input should be ").removeprefix("Value error, ")
 
 
 class ServiceError(Exception):
@@ -232,13 +238,21 @@ class NotEverywhere(Overload):
 
 
 class ModelError(ServiceError):
-    """A folder under models/ that can not serve."""
+    """A folder under models/ that can not serve.
+
+    Args:
+        field: The one that is wrong, of a file with fields.
+    """
+
+    def __init__(self, detail: str, *, field: str = "", expected: str = "", found: str = "", fix: str = "") -> None:
+        super().__init__(detail, expected=expected, found=found, fix=fix)
+        self.field = field
 
     @property
     def reason(self) -> str:
         """Why, without the folder's place on this machine, which is nobody's business."""
-        parts = (f"{word} {text}" for word, text in (("expected", self.expected), ("found", self.found)) if text)
-        return type(self).__name__ + ": " + ", ".join(parts)
+        told = (("field", self.field), ("expected", self.expected), ("found", self.found))
+        return type(self).__name__ + ": " + ", ".join(f"{word} {text}" for word, text in told if text)
 
 
 class BadManifest(ModelError):

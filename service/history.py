@@ -26,7 +26,8 @@ class Event:
     time: str
     """UTC, ISO 8601."""
     event: str
-    """`loaded`, `refused`, `unloaded`, `answers`, `trial began`, `promoted`, `taken back` or `policy refused`."""
+    """`loaded`, `refused`, `unloaded`, `answers`, `canary began`, `shadow began`, `promoted`, `taken back` or `policy
+    refused`."""
     version: int | None = None
     reason: str = ""
 

@@ -311,7 +311,7 @@ class Lifecycle:
         refused = sum(each == name for each, _ in self.registry.refused)
         states = {"serving": serving, "refused": refused, "available": max(len(known) - serving - refused, 0)}
         for state, number in states.items():
-            self.metrics.states.labels(name, state).set(number)
+            self.metrics.versions.labels(name, state).set(number)
 
     async def see_off(self, leaving: list[Leaving], asked: int, before: asyncio.Task[None] | None) -> None:
         """Wait for what is in flight on versions that leave; then this worker has followed."""

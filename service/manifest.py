@@ -94,7 +94,7 @@ class Manifest:
     accuracy: Mapping[str, float]
     """Share of right answers on the parts `validation` and `test`, 0 to 1."""
     golden: tuple[Golden, ...]
-    """A handful of pictures drawn by our own code, with their answers."""
+    """A handful of pictures with their answers: of MNIST drawn by our own code, else of the validation part."""
     output: str = "probabilities"
     """Name of the signature's only output: float32, (n, classes)."""
     precisions: Mapping[str, Precision] = field(default_factory=dict)
@@ -152,7 +152,7 @@ class Reader:
         self.data: dict[str, Any] = data
 
     def wrong(self, name: str, expected: str, found: Any) -> BadManifest:
-        return BadManifest(f"{self.path}: field {name}", expected=expected, found=repr(found)[:120])
+        return BadManifest(f"{self.path}: field {name}", field=name, expected=expected, found=repr(found)[:120])
 
     def get(self, name: str, kind: type | tuple[type, ...], expected: str, within: str = "") -> Any:
         """The field `name`, or the field `name` of the object `within`."""

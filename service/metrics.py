@@ -22,6 +22,9 @@ SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SHARES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
+# Several workers have none, and one is to have the same series.
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+
 
 class BatchMetrics:
     """What the batcher of one version counts."""
@@ -44,7 +47,7 @@ class VersionMetrics:
         self.prepare_seconds = metrics.stage_seconds.labels("prepare", model, version)
         self.predictions = [metrics.predictions.labels(model, version, label) for label in manifest.labels]
         self.unrecognized = metrics.unrecognized.labels(model, version) if manifest.novelty is not None else None
-        metrics.versions.labels(model, version, engine, precision).set(1)
+        metrics.loaded.labels(model, version, engine, precision).set(1)
 
 
 class TrialMetrics:
@@ -127,7 +130,7 @@ class Metrics:
             ("model", "version"),
             registry=registry,
         )
-        self.versions = Gauge(
+        self.loaded = Gauge(
             "convolve_model_loaded",
             "1 for each version that serves.",
             ("model", "version", "engine", "precision"),
@@ -140,7 +143,7 @@ class Metrics:
             ("model", "version"),
             registry=registry,
         )
-        self.states = Gauge(
+        self.versions = Gauge(
             "convolve_model_versions",
             "Versions in each state: serving, refused, available.",
             ("model", "state"),
@@ -195,7 +198,7 @@ class Metrics:
 
     def unload(self, manifest: Manifest, engine: str, precision: str) -> None:
         """A version serves no longer; requests that it answers still count."""
-        self.versions.labels(manifest.name, str(manifest.version), engine, precision).set(0)
+        self.loaded.labels(manifest.name, str(manifest.version), engine, precision).set(0)
 
     def forget(self, manifest: Manifest) -> None:
         """Let go of the series of a version that answers nobody any more."""

@@ -20,7 +20,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from service.errors import BadPolicy, shown
+from service.errors import BadPolicy, shown, wanted
 from service.files import whole
 
 FILE = "policy.json"
@@ -30,6 +30,14 @@ STABLE = "stable"
 """The label of the version that answers where a call names none."""
 PREVIOUS = "previous"
 """The label of the version that answered before: it stays loaded, so that taking back takes no time."""
+
+TRIED = 'a version or "latest"'
+CHOICES = {
+    "versions": '"latest", "all", {"latest": how many} or a list of versions',
+    "canary.version": TRIED,
+    "shadow.version": TRIED,
+}
+"""What a field that takes several kinds of things takes."""
 
 Version = Annotated[int, Field(strict=True, ge=1, le=999_999_999)]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
@@ -228,8 +236,12 @@ def read(folder: Path) -> Policy:
         raise BadPolicy(f"{path} can not be read", expected="a file", found=str(error.strerror)) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the whole file"
-        raise BadPolicy(f"{path}: {field}", expected=first["msg"], found=shown(first["input"], 120)) from None
+        field, expected = ".".join(map(str, first["loc"])) or "(the whole file)", wanted(first["msg"])
+        for name, choice in CHOICES.items():
+            if f"{field}.".startswith(f"{name}."):
+                field, expected = name, choice
+        found = shown(first["input"], 120)
+        raise BadPolicy(f"{path}: {field}", field=field, expected=expected, found=found) from None
 
 
 def stamp(folder: Path) -> Stamp:
@@ -253,7 +265,7 @@ def change(folder: Path, edit: Callable[[Policy], Policy]) -> Policy:
         try:
             new = edit(old)
         except ValidationError as error:
-            raise BadPolicy("the policy would make no sense", expected=error.errors()[0]["msg"]) from None
+            raise BadPolicy("the policy would make no sense", expected=wanted(error.errors()[0]["msg"])) from None
         if new != old:
             write(folder, new)
         return new

@@ -187,7 +187,12 @@ def file_of(source: bytes | str) -> bytes:
 
 
 async def ask(
-    request: Request, serving: Serving, pixels: NDArray[np.uint8], places: Sequence[int] | None = None
+    request: Request,
+    serving: Serving,
+    pixels: NDArray[np.uint8],
+    places: Sequence[int] | None = None,
+    *,
+    kept: bool = True,
 ) -> Answers:
     """The answers; the question is taken back if its caller leaves while it waits.
 
@@ -196,13 +201,14 @@ async def ask(
         serving: Who answers.
         pixels: (n, height, width, channels).
         places: Of each of them among all pictures of the call, where some of those are bad.
+        kept: Whether they may be, where feedback is.
     """
     if serving.batcher.congested:
         answers = await while_there(request, serving.predict(pixels))
     else:
         answers = await serving.predict(pixels)
     state = request.scope["state"]
-    if state["shared"].feedback is not None:
+    if kept and state["shared"].feedback is not None:
         state["shared"].feedback.remember(state["request_id"].decode(), serving, pixels, answers.probabilities, places)
     return answers
 

@@ -52,7 +52,7 @@ class Server(uvicorn.Server):
 
     Args:
         config: See `configure`.
-        sockets: Bound, and shared with the other workers.
+        listener: Bound, and shared with the other workers.
         board: Where the workers tell each other how many callers they have.
         head_s: Seconds in which a caller must have sent what stands before a request's body.
     """

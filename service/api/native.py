@@ -49,12 +49,13 @@ class Query:
     top: int = 3
     prepare: pictures.Mode = "auto"
     include: Literal["", "seen"] = ""
+    feedback: Literal["", "none"] = ""
 
 
 @router.post("/predict", **PREDICT_API)
 @router.api_route("/predict", methods=["POST", "PUT"], include_in_schema=False)  # PUT for `curl -T`
 async def predict(request: Request) -> Response:
-    """Probabilities of every class for one picture, or for each of many."""
+    """Probabilities of every class for one picture, or for each of many. PUT does the same."""
     shared: Shared = request.scope["state"]["shared"]
     query = parse_query(request.scope["query_string"])
     serving = shared.registry.get(query.model, query.version, query.label, request.scope["headers"])
@@ -75,7 +76,8 @@ async def predict(request: Request) -> Response:
     places = None
     if len(pixels) < len(prepared):
         places = [place for place, item in enumerate(prepared) if not isinstance(item, ServiceError)]
-    answers = await ask(request, serving, together(pixels), places) if pixels else NONE
+    kept = query.feedback != "none"
+    answers = await ask(request, serving, together(pixels), places, kept=kept) if pixels else NONE
     best = (-answers.probabilities).argsort(axis=1, kind="stable")[:, : query.top].tolist()
     rows = zip(answers.probabilities, best, serving.recognized(answers), strict=True)
     labels = serving.manifest.labels
@@ -109,16 +111,17 @@ def parse_query(text: bytes) -> Query:
     prepare = given.get("prepare", "auto")
     if prepare not in ("auto", "none"):
         raise BadQuery("prepare is not understood", expected="auto or none", found=shown(prepare))
-    include = given.get("include", "")
-    if "include" in given and include != "seen":
-        raise BadQuery("include is not understood", expected="seen", found=shown(include))
+    for name, value in (("include", "seen"), ("feedback", "none")):
+        if given.get(name, value) != value:
+            raise BadQuery(f"{name} is not understood", expected=value, found=shown(given[name]))
     return Query(
         model=given.get("model"),
         version=number("version", given["version"]) if "version" in given else None,
         label=given.get("label"),
         top=number("top", given.get("top", "3")),
         prepare=cast(pictures.Mode, prepare),
-        include=cast(Literal["", "seen"], include),
+        include=cast(Literal["", "seen"], given.get("include", "")),
+        feedback=cast(Literal["", "none"], given.get("feedback", "")),
     )
 
 

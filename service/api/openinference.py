@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from service import bodies, inference, pictures, road, tensors
 from service.access import authorise
-from service.api.dialects import InferRequest, InferResponse, asked_in_json, name_in_path
+from service.api.dialects import FAILED, InferRequest, InferResponse, asked_in_json, name_in_path
 from service.api.schemas import BINARY
 from service.door import Answer, TerseRoute
 from service.engines import Answers
@@ -233,7 +233,7 @@ async def live(request: Request) -> Response:
     return Answer({"live": True})
 
 
-@router.get("/v2/health/ready")
+@router.get("/v2/health/ready", responses={503: {"description": "Not now.", "content": {"application/json": {}}}})
 async def ready(request: Request) -> Response:
     """Whether calls should be sent here. The protocol's text says `live`, its readers expect `ready`: here are both."""
     shared: Shared = request.scope["state"]["shared"]
@@ -260,7 +260,7 @@ async def metadata(request: Request) -> Response:
     return Answer(inference.describe(manifest, shared.registry.models[manifest.name].versions))
 
 
-@router.post("/v2/repository/index")
+@router.post("/v2/repository/index", responses={400: FAILED})
 async def repository(request: Request) -> Response:
     """Every version in the store, with the reason why it does not serve."""
     shared: Shared = request.scope["state"]["shared"]

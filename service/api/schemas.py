@@ -220,6 +220,12 @@ PARAMETERS = [
         "description": "`seen` adds to each prediction what the network was given, and what was done for it.",
         "schema": {"enum": ["seen"]},
     },
+    {
+        "name": "feedback",
+        "in": "query",
+        "description": "`none` keeps none of these pictures, and takes no corrections of them.",
+        "schema": {"enum": ["none"]},
+    },
 ]
 REFUSED = {
     "description": "What was expected, what was found, and how to fix it.",
@@ -354,7 +360,7 @@ def whole(name: str, description: str) -> dict[str, Any]:
 
 
 ONE_PICTURE = PREDICT_API["openapi_extra"]["requestBody"]
-SHARED_PARAMETERS = [each for each in PARAMETERS if each["name"] not in ("top", "include")]
+SHARED_PARAMETERS = [each for each in PARAMETERS if each["name"] not in ("top", "include", "feedback")]
 INSIDE_API: dict[str, Any] = {
     "response_model": None,
     "responses": {

@@ -18,7 +18,7 @@ const CANARY_KEY = { "X-Canary-Key": Array.from(crypto.getRandomValues(new Uint3
 async function ask(path, options) {
   const response = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) }).catch((error) => {
     const slow = error.name === "TimeoutError";
-    throw slow ? new Refusal(0, { detail: "The service did not answer in time." }) : error;
+    throw new Refusal(0, { detail: `The service ${slow ? "did not answer in time" : "can not be reached"}.` });
   });
   if (response.ok) return response;
   throw new Refusal(response.status, await response.json().catch(() => ({})));

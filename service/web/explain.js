@@ -72,7 +72,7 @@ function term(part, layer, lower, limits) {
 
 /** All maps' shares: one square for each, and the numbers on request. */
 function channels(parts, ordered, layer, lower, limits) {
-  const canvas = h("canvas", { width: parts.length * 8, height: 16, class: "strip", role: "img",
+  const canvas = h("canvas", { width: parts.length * 8, height: 16, class: "shares", role: "img",
     "aria-label": `Shares of the ${parts.length} maps, in order` });
   paint(canvas, { rows: 1, columns: parts.length, limit: reach(parts.map(({ sum }) => sum)), at: (index) => parts[index].sum });
   const rest = h("details", {}, h("summary", {}, `All ${parts.length} maps`));

@@ -219,5 +219,6 @@ function drawStroke(context, { width, points }, style) {
     context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
   }
   context.lineTo(...points.at(-1));
+  if (points.length === 1) context.arc(...points[0], 0.01, 0, 2 * Math.PI); // a line without length paints nothing
   context.stroke();
 }

@@ -66,7 +66,7 @@ export class Sheets extends EventTarget {
         const at = (index) => values[index * maps + map];
         const limit = common || most(values, map, maps);
         paint(canvas, { rows, columns, limit, at });
-        if (region && (region.map === null || region.map === map) && position < regions.length) {
+        if (region && (region.map === null || region.map === map)) {
           outline(canvas, rows, columns, region);
         }
         const current = chosen && map === view.map;

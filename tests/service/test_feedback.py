@@ -74,6 +74,15 @@ def test_nothing_is_kept_unless_it_is_switched_on(store: Store, start: Start) ->
     assert {path for path in store.root.parent.rglob("*") if path.suffix == ".png"} == before
 
 
+def test_what_shall_not_be_kept_is_not_even_remembered(client: TestClient, tmp_path: Path) -> None:
+    body = {"images": [picture(4).tolist()]}
+    assert client.post("/predict?feedback=none", json=body, headers={"x-request-id": "mine"}).status_code == 200
+    assert client.post("/feedback", json={"request_id": "mine", "label": "4"}).status_code == 404
+    ask(client, 5, request_id="later")
+    wait_for(lambda: kept(tmp_path) != [])
+    assert kept(tmp_path) == ["mnist/unlabelled/5"]
+
+
 def test_it_needs_the_token(client: TestClient, tmp_path: Path) -> None:
     ask(client, 3)
     response = client.post("/feedback", json={"request_id": "one", "label": "7"}, headers={"authorization": "Bearer x"})

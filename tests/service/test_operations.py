@@ -31,6 +31,11 @@ def value(client: TestClient, name: str, **labels: str) -> float | None:
     return samples(client).get((name, frozenset(labels.items())))
 
 
+def test_one_worker_has_the_series_of_several(client: TestClient) -> None:
+    client.post("/predict", content=SEVEN)
+    assert [name for name, _ in samples(client) if name.endswith("_created")] == []
+
+
 def test_live_and_ready(client: TestClient) -> None:
     assert client.get("/health/live").json() == {"status": "live"}
     ready = client.get("/health/ready")
@@ -139,7 +144,7 @@ def test_the_openapi_document_describes_predict(client: TestClient) -> None:
     predict = document["paths"]["/predict"]["post"]
     assert {"image/*", "multipart/form-data", "application/json"} <= predict["requestBody"]["content"].keys()
     parameters = {parameter["name"]: parameter["schema"] for parameter in predict["parameters"]}
-    assert parameters.keys() == {"model", "version", "label", "top", "prepare", "include"}
+    assert parameters.keys() == {"model", "version", "label", "top", "prepare", "include", "feedback"}
     assert parameters["include"] == {"enum": ["seen"]}
     assert {"200", "400", "404", "413", "415", "503", "504"} <= predict["responses"].keys()
 

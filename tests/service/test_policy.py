@@ -69,7 +69,18 @@ def test_a_bad_policy_names_the_field(tmp_path: Path, text: str, field: str) -> 
     with pytest.raises(BadPolicy) as error:
         policy.read(tmp_path)
     assert field in error.value.detail
+    assert field in error.value.reason
+    assert str(tmp_path) not in error.value.reason
     assert error.value.expected
+
+
+@pytest.mark.parametrize("text", ['{"versions": "newest"}', '{"versions": {"newest": 1}}', '{"versions": [1, "x"]}'])
+def test_a_field_that_takes_several_things_says_which(tmp_path: Path, text: str) -> None:
+    (tmp_path / "policy.json").write_text(text)
+    with pytest.raises(BadPolicy) as error:
+        policy.read(tmp_path)
+    expected = 'BadPolicy: field versions, expected "latest", "all", {"latest": how many} or a list of versions, found '
+    assert error.value.reason.startswith(expected)
 
 
 def test_no_file_says_nothing(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_a_bad_manifest_is_reported_with_file_and_field(store: Path, case: str) 
         Repository(store).open("mnist", 1)
     assert "manifest.json" in error.value.detail
     assert field in error.value.detail
+    assert field in error.value.reason
     assert error.value.expected
 
 

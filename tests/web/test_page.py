@@ -54,6 +54,21 @@ def test_the_first_stroke_takes_the_place_of_the_sample(open_page: Open) -> None
     expect_answer(page, "7")
 
 
+def test_a_tap_is_a_dot(open_page: Open) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Clear").click()
+    pad = page.get_by_role("application", name="Drawing pad")
+
+    def darkness() -> int:
+        with Image.open(io.BytesIO(pad.screenshot())) as image:
+            return 255 - image.convert("L").getpixel((image.width // 2, image.height // 2))
+
+    clear = darkness()
+    pad.click()
+    assert darkness() > clear + 100
+    expect_text(page, "Preparation", "Cropped to")
+
+
 def test_drawn_by_touch_without_scrolling(open_page: Open) -> None:
     page = open_page(**PHONE)
     pad = page.get_by_role("application", name="Drawing pad")
