@@ -29,9 +29,9 @@ export class Compare {
   show(current, view) {
     byId("compare-pair").hidden = !this.kept;
     if (!this.kept || !current?.values) return;
-    if (this.other && this.asked !== current.values) {
-      this.other = null;
-      this.words.textContent = "A is the drawing from before.";
+    if (this.other && this.asked !== current.values) this.other = null;
+    if (!this.other && current !== this.kept && current.values !== this.kept.values) {
+      this.words.textContent = "A is the drawing from before, B the one at hand.";
     }
     const pair = [this.kept, this.other ?? current];
     pair.forEach(({ labels, probabilities }, side) => this.bars[side].show(labels, probabilities));
@@ -67,7 +67,7 @@ export class Compare {
     byId("compare-pair").hidden = true;
     byId("versions").replaceChildren(...this.others.map(({ name, version }, index) => h("option", { value: index }, `${name} ${version}`)));
     byId("versions-words").textContent = this.others.length ? "" : "Only one version with such an input serves at the moment. As soon as a second one does, it can be asked here about the same drawing.";
-    byId("compare-versions").disabled = !this.others.length;
+    byId("versions-choice").hidden = !this.others.length;
   }
 
   /** Ask another version about the picture at hand: its answer is B, the current one A. */

@@ -23,6 +23,7 @@ import * as strip from "./strip.js";
 
 const LIVE_GAP_MS = 15;
 const HEAT_DELAY_MS = 250; // the next stroke's answer goes first
+const NARROW = matchMedia("(max-width: 40rem)"); // as in style.css: what is chosen is shown below, out of sight
 const SAMPLE = "examples/seven.png";
 
 const pad = new Pad(byId("pad"));
@@ -114,8 +115,18 @@ function forget() {
 function forgetInside() {
   steps.pause();
   heat.clear();
+  explained++; // a sum that is still to come is of no drawing
+  byId("value").textContent = "";
+  byId("sum").replaceChildren();
   if (network) network.values = null;
   document.body.classList.add("blank");
+  offer();
+}
+
+/** Only what would do something now can be pressed. */
+function offer() {
+  byId("save").disabled = !answer;
+  for (const name of ["keep", "compare-versions"]) byId(name).disabled = !current();
 }
 
 function showBest() {
@@ -127,6 +138,7 @@ function showBest() {
 /** Say the answer once a stroke has ended: not each of its movements. */
 function tell() {
   if (!answer) return;
+  offer();
   const [first, second] = answer.top;
   const stranger = answer.recognized === false ? "This is nothing that I know. If it has to be something: " : "";
   const doubt = first.probability < 0.6 ? ` Not sure: ${first.label} or ${second.label}.` : "";
@@ -168,7 +180,11 @@ async function take(file) {
 
 // Looking inside
 
-sheets.addEventListener("choose", ({ detail }) => go(detail, true));
+sheets.addEventListener("choose", ({ detail }) => {
+  const open = view.layer === detail.layer; // else it opens now, and its maps are what one wants to see
+  go({ ...detail, ...atBest(detail.layer) }, true);
+  if (open && NARROW.matches) byId("lens").scrollIntoView({ block: "center" });
+});
 lens.addEventListener("point", ({ detail }) => {
   if (steps.running) steps.pause();
   go(detail, true);
@@ -179,6 +195,12 @@ for (const name of ["stage", "scale"]) {
   for (const radio of document.getElementsByName(name)) {
     radio.addEventListener("change", () => go({ [name]: radio.value }));
   }
+}
+
+/** The place of the most probable class, where a layer's values are those of the classes. */
+function atBest(name) {
+  const shares = network.probabilities;
+  return shares && name === network.layers.at(-1).name ? { row: 0, column: shares.indexOf(Math.max(...shares)) } : {};
 }
 
 /** Change the view, within what there is; `light` up where the value comes from in the drawing. */
@@ -198,7 +220,6 @@ function go(change, light = false) {
   if (change.layer) steps.pause();
   render();
 }
-
 
 function render() {
   cancelAnimationFrame(rendering);

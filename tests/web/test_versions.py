@@ -123,7 +123,7 @@ def test_two_versions_on_one_drawing(open_page: Open, two: str) -> None:
     assert shares() == (mine, theirs)
     assert page.locator("#compare-map-name").inner_text() == "conv_2 map 9"
     example(page, "8", "8")  # another drawing does
-    expect_text(page, "Comparison", "A is the drawing from before.")
+    expect_text(page, "Comparison", "A is the drawing from before, B the one at hand.")
     assert float(page.get_by_role("meter", name="B: probability of 8").get_attribute("aria-valuenow") or 0) > 0.5
 
 
