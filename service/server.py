@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 import uvicorn
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -188,6 +189,7 @@ class Protocol(HttpToolsProtocol):
         self.loose = 0  # bytes that were neither the end of a head nor of a body
         self.goes_on = False  # whether this piece was
         self.in_head = False
+        self.passing = False  # whether what is parsed is a head that stands for one which was answered already
         self.patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -206,30 +208,72 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.goes_on = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parse(data)
+        except HttpParserError:
+            self.refuse(400, "the request is not HTTP as it should be", expected="HTTP/1.1, its head as in RFC 9112")
+            return
         self.loose = 0 if self.goes_on else self.loose + len(data)
         if self.loose > MAX_HEAD:
             self.refuse(431, "the request's head is too large", expected=f"at most {MAX_HEAD:,} bytes")
         elif self.patience is None and not self.asked:
             self.patience = self.loop.call_later(self.head_s, self.give_up)
 
+    def parse(self, data: bytes) -> None:
+        """Who would like another protocol is answered in this one (RFC 9110, section 7.8).
+
+        The parser takes what follows such a head for the other protocol. It is this request's body, though: a head that
+        says no more than how long that is lets the parser go on.
+        """
+        left = memoryview(data)
+        while left:
+            try:
+                self.parser.feed_data(left)
+            except HttpParserUpgrade as upgrade:
+                left = left[upgrade.args[0] :]
+                if self.framing:
+                    self.passing = True
+                    self.parser.feed_data(b"POST / HTTP/1.1\r\n" + self.framing + b"\r\n")
+                    self.passing = False
+            else:
+                return
+
+    @property
+    def framing(self) -> bytes:
+        """The headers that say how long the body is; none where there is none."""
+        names = (b"content-length", b"transfer-encoding")
+        return b"".join(b"%s: %s\r\n" % header for header in self.headers if header[0] in names)
+
     def on_message_begin(self) -> None:
+        if self.passing:
+            return
         super().on_message_begin()
         self.in_head = self.goes_on = True
 
+    def on_url(self, url: bytes) -> None:
+        if not self.passing:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.passing:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        if self.passing:
+            return
         self.in_head = False
         self.goes_on = True
         self.relax()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        if not (self.parser.should_upgrade() and self.framing):  # else its body is still to come
+            super().on_message_complete()
+
     def on_body(self, body: bytes) -> None:
         self.goes_on = True
         super().on_body(body)
-
-    def send_400_response(self, msg: str) -> None:
-        """uvicorn's, in the form that errors have here."""
-        self.refuse(400, "the request is not HTTP as it should be", expected="HTTP/1.1, its head as in RFC 9112")
 
     def relax(self) -> None:
         """Wait for no head."""
@@ -247,16 +291,21 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def refuse(self, status: int, detail: str, *, expected: str) -> None:
-        """Answer a request that has not begun, or whose body breaks off, and close; where another one is being
-        answered, after that.
+        """Answer a request that has not begun, or whose body breaks off, and close.
+
+        Where others of this caller are being answered, after those: a body that breaks off has its turn then, and what
+        has no whole head gets no answer.
         """
-        self.app_state["shared"].metrics.requests.labels("unknown", status, "", "").inc()
         self.relax()
+        response = problems.plain(status, detail, {"connection": "close"}, expected=expected)
         if self.asked and (self.pipeline or not self.cycle.more_body):
             self.flow.pause_reading()
             self.cycle.keep_alive = False
+            if self.pipeline and self.cycle.more_body:
+                self.pipeline[0] = (self.cycle, response)  # type: ignore[assignment]
             return
-        response = problems.plain(status, detail, {"connection": "close"}, expected=expected)
+        if not self.asked:  # else the door counts it
+            self.app_state["shared"].metrics.requests.labels("unknown", status, "", "").inc()
         headers = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
         phrase = HTTPStatus(status).phrase.encode()
         self.transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, phrase, headers, response.body))
@@ -280,9 +329,9 @@ class Cork:
         self.held.append(data)
 
     def flush(self) -> None:
-        if self.held:
-            self.transport.writelines(self.held)
-            self.held = []
+        held, self.held = self.held, []
+        if held and not self.transport.is_closing():  # the caller may have left in this turn
+            self.transport.writelines(held)
 
     def close(self) -> None:
         self.flush()

@@ -366,6 +366,48 @@ def test_a_body_in_broken_chunks_is_refused_at_once(two: Server, path: bytes) ->
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
+def test_a_body_that_breaks_off_behind_other_calls_is_refused_in_its_turn(two: Server) -> None:
+    whole = b"POST /predict?top=1 HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(SEVEN), SEVEN)
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
+        caller.sendall(whole * 2 + b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n")
+        answer = b"".join(iter(lambda: caller.recv(4096), b""))
+    assert re.findall(rb"HTTP/1.1 ([0-9]+) ", answer) == [b"200", b"200", b"400"]
+
+
+@pytest.mark.parametrize("between", [0.0, 0.05], ids=["at once", "in pieces"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_who_would_like_another_protocol_is_answered_in_this_one(two: Server, chunked: bool, between: float) -> None:
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(SEVEN)
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(SEVEN), SEVEN) if chunked else SEVEN
+    upgrade = b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ"
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
+        for piece in (
+            b"POST /predict?top=1 HTTP/1.1\r\n%s\r\n%s\r\n\r\n" % (upgrade, framing),
+            body,
+            b"GET /health/live HTTP/1.1\r\n%s\r\n\r\n" % upgrade,
+            b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        ):
+            caller.sendall(piece)
+            time.sleep(between)
+        answer = b"".join(iter(lambda: caller.recv(4096), b""))
+    assert re.findall(rb"HTTP/1.1 ([0-9]+) ", answer) == [b"200", b"200", b"404"]
+    assert b'"label":"7"' in answer
+
+
+def test_callers_who_leave_in_the_middle_of_their_answers_are_no_news() -> None:
+    whole = b"POST /predict?top=1 HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(SEVEN), SEVEN)
+    with serving("--workers", "1") as server:
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as caller:
+                caller.sendall(whole * 3)
+                time.sleep(0.005)
+        assert server.ask("POST", "/predict", SEVEN)[0] == 200
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(PATIENCE_S)
+        assert server.process.stdout is not None
+        assert b"Traceback" not in server.process.stdout.read()
+
+
 @pytest.mark.parametrize("stray", [b"\r\n", b"GET /health/li"], ids=["a line", "half a head"])
 def test_who_goes_on_with_nothing_is_not_waited_for(stray: bytes) -> None:
     with (
