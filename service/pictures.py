@@ -207,16 +207,15 @@ def inspect(image: Image.Image, target: Input, *, mode: Mode = "auto") -> Seen:
     if centred and image.format == "JPEG" and max(size) > 2 * DETAIL:
         # Cheap and good: libjpeg leaves the colours out and scales while it decodes.
         image.draft("L", (DETAIL * size[0] // max(size), DETAIL * size[1] // max(size)))
+    turned = 1
     try:
         image.load()
+        turned = _orientation(image)
+        upright = image if turned == 1 else image.transpose(TURNS[turned])
+        flat = _flat(upright, "L" if centred or channels == 1 else "RGB")  # which meets what is wrong with a palette
     except Exception as error:
         raise _damaged(image.format or "picture", error) from None
-
-    turned = _orientation(image)
-    if turned != 1:
-        image = image.transpose(TURNS[turned])
-        size = size[::-1] if turned >= 5 else size
-    flat = _flat(image, "L" if centred or channels == 1 else "RGB")
+    size = size[::-1] if turned >= 5 else size
 
     if flat.size == (width, height):
         pixels = np.frombuffer(flat.tobytes(), np.uint8).reshape(target.shape)

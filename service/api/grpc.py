@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from service import access, door, inference, problems, road
 from service.engines import Answers
@@ -70,7 +71,7 @@ async def listening(shared: Shared) -> AsyncIterator[None]:
     handlers = {
         method.name: grpc.unary_unary_rpc_method_handler(
             partial(handle, shared, counted, method.name),
-            request_deserializer=MESSAGES[method.input_type.name].FromString,
+            request_deserializer=partial(decode, MESSAGES[method.input_type.name]),
             response_serializer=MESSAGES[method.output_type.name].SerializeToString,
         )
         for method in SERVICE.methods
@@ -83,6 +84,14 @@ async def listening(shared: Shared) -> AsyncIterator[None]:
         yield
     finally:
         await server.stop(settings.stop_s)
+
+
+def decode(message: Any, data: bytes) -> Any:
+    """A call's message, or what is wrong with it: gRPC's own answer to that would be an unknown error."""
+    try:
+        return message.FromString(data)
+    except DecodeError as error:
+        return error
 
 
 async def handle(shared: Shared, counted: door.Counted, name: str, question: Any, context: Any) -> Any:
@@ -99,31 +108,35 @@ async def handle(shared: Shared, counted: door.Counted, name: str, question: Any
     serving, status, metrics = None, 200, shared.metrics
     metrics.in_flight.inc()
     try:
+        if isinstance(question, DecodeError):
+            raise BadBody("the message can not be read", expected=f"a {name}Request", found="other bytes")
         fields, serving = await METHODS[name](shared, question, context)
         return MESSAGES[f"{name}Response"](**fields)
     except ServiceError as error:
         status = problems.status_of(error)
         metrics.rejected.labels(error.slug()).inc()
-        await refuse(context, error)
+        refusal = refuse(context, error)
     except asyncio.CancelledError:
         status = door.LEFT
         raise
     except Exception:
         status = 500
         logger.exception("a call of %s failed", name)
-        await refuse(context, problems.FAILURE)
+        refusal = refuse(context, problems.FAILURE)
     finally:
         metrics.in_flight.dec()
         kept = counted if serving is None else serving.counted
         door.count(metrics, kept, serving, f"grpc {name}", status, time.perf_counter() - started)
+    # Not in the midst of the error: it would live on in this one, and with it the version that it came from.
+    return await context.abort(*refusal)
 
 
-async def refuse(context: Any, error: ServiceError) -> None:
-    """End a call with what is wrong."""
+def refuse(context: Any, error: ServiceError) -> tuple[grpc.StatusCode, str]:
+    """How a call ends, with what is wrong."""
     if isinstance(error, Overload):
         context.set_trailing_metadata((("grpc-retry-pushback-ms", str(error.retry_after_s * 1000)),))
     code = CODES.get(problems.status_of(error), grpc.StatusCode.INTERNAL)
-    await context.abort(code, problems.sentence(error))
+    return code, problems.sentence(error)
 
 
 def headers(context: Any) -> Iterator[tuple[bytes, bytes]]:

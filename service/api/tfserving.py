@@ -6,7 +6,7 @@ https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_r
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
@@ -69,10 +69,11 @@ async def predict(request: Request) -> Response:
             "the JSON has not the fields that we read", expected="either instances or inputs", found=told(asked)
         )
     if asked.get("instances") is not None:
-        key, given = "predictions", [named(each, only) for each in listed(asked["instances"], "instances")]
+        instances = listed(asked["instances"], "instances", shared.settings.max_pictures)
+        key, given = "predictions", [named(each, only) for each in instances]
     else:
         value = named(asked["inputs"], only)
-        key, given = "outputs", [value] if is_base64(value) else listed(value, "inputs")
+        key, given = "outputs", [value] if is_base64(value) else listed(value, "inputs", shared.settings.max_pictures)
     return Answer({key: await ask(request, serving, [source_of(each) for each in given], started)})
 
 
@@ -85,7 +86,7 @@ async def classify(request: Request) -> Response:
     started = time.perf_counter()
     check_signature(asked)
     context = {} if asked.get("context") is None else asked["context"]
-    examples = listed(asked.get("examples"), "examples")
+    examples = listed(asked.get("examples"), "examples", shared.settings.max_pictures)
     only = serving.manifest.input.name
     rows = await ask(request, serving, [feature(each, context, only) for each in examples], started)
     labels = serving.manifest.labels
@@ -123,12 +124,13 @@ def check_signature(asked: dict[str, Any]) -> None:
         raise BadBody("the model has not that signature", expected=SIGNATURE, found=shown(name))
 
 
-def listed(value: Any, field: str) -> list[Any]:
-    """A list with something in it."""
+def listed(value: Any, field: str, most: int) -> list[Any]:
+    """A list with something in it, and no more than a call may have: nobody looks at millions of things one by one."""
     if not isinstance(value, list):
         raise BadBody(f"`{field}` is not a list", expected=f'"{field}": [X, …]', found=kind(value))
     if not value:
         raise EmptyBody(f"`{field}` is empty", expected="at least one", found="none")
+    road.check_count(len(value), most)
     return value
 
 
@@ -163,8 +165,9 @@ def source_of(value: Any) -> Source:
 
 def feature(example: Any, context: Any, only: str) -> Source:
     """The feature that is the picture, of an example or of the context of all; others are not looked at."""
-    if not isinstance(example, dict) or not isinstance(context, dict):
-        raise BadBody("an example is no object", expected=f'{{"{only}": X}}', found=shown(example, 40))
+    for words, given in (("an example", example), ("the context", context)):
+        if not isinstance(given, dict):
+            raise BadBody(f"{words} is no object", expected=f'{{"{only}": X}}', found=shown(given, 40))
     if twice := example.keys() & context.keys():
         raise BadBody("a feature of the context is in an example too", expected="one of both", found=told(twice))
     value = example.get(only, context.get(only))
@@ -177,7 +180,7 @@ def feature(example: Any, context: Any, only: str) -> Source:
 
 def told(names: Any) -> str:
     """What was there, in a message."""
-    return "the fields " + shown(sorted(names))
+    return "the fields " + shown(sorted(islice(names, 16)))
 
 
 async def ask(request: Request, serving: Serving, sources: list[Source], started: float) -> NDArray[np.float32]:

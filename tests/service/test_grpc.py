@@ -1,7 +1,9 @@
 """The Open Inference Protocol over gRPC: the same answers, the same refusals."""
 
+import gc
 import re
 import socket
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,27 @@ def ask(start: Start) -> Iterator[Callable[..., Call]]:
     yield connect
     for channel in channels:
         channel.close()
+
+
+def test_bytes_that_are_no_message_are_refused_and_counted(start: Start) -> None:
+    port = free_port()
+    client = start(grpc_port=port)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(f"/{SERVICE.full_name}/ModelInfer")(b"\xff" * 4, timeout=20)
+    error: Any = caught.value
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "expected: a ModelInferRequest" in error.details()
+    assert 'route="grpc ModelInfer",status="400"' in client.get("/metrics").text
+
+
+def test_a_refused_call_does_not_hold_its_version(ask: Callable[..., Call]) -> None:
+    engine = Reader()
+    call = ask(engine)
+    refused(call, "INVALID_ARGUMENT", inputs=[tensor("BYTES", [1], contents={"bytes_contents": [b"xx"]})])
+    (model,) = call.http.app_state["shared"].registry.models.values()  # type: ignore[attr-defined]
+    gc.collect()  # what only holds itself is no matter: who sees a version off does this
+    held = [each for each in gc.get_referrers(model.default) if isinstance(each, types.FrameType)]
+    assert held == []
 
 
 def tensor(datatype: str = "UINT8", shape: Any = (3, 28, 28, 1), **more: Any) -> dict[str, Any]:

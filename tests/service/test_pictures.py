@@ -588,6 +588,18 @@ def test_huge_webp_is_refused() -> None:
         pictures.open_picture(b"RIFF" + struct.pack("<I", len(data)) + data, max_pixels=20 * MILLION)
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [b"", chunk(b"PLTE", bytes(12)) + chunk(b"tRNS", bytes(300))],
+    ids=["none", "more of it transparent than there is"],
+)
+def test_a_palette_that_is_not_whole(parts: bytes) -> None:
+    header = struct.pack(">IIBBBBB", 30, 30, 8, 3, 0, 0, 0)
+    rows = chunk(b"IDAT", zlib.compress((b"\0" + bytes(30)) * 30))
+    with pytest.raises(BadPicture, match="damaged"):
+        prepare(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + parts + rows + chunk(b"IEND", b""))
+
+
 def test_huge_text_in_a_png() -> None:
     plain = encode(strokes.draw(7))
     text = chunk(b"tEXt", b"Comment\0" + bytes(100 * MILLION))

@@ -132,6 +132,9 @@ class TestPredict:
     def test_caps(self, start: Start) -> None:
         client = start(Reader(), max_pictures=2, max_body_bytes=100_000)
         refused(client.post(PREDICT, json={"instances": [B64] * 3}), 413, "at most 2", "3")
+        for field in ("instances", "inputs"):  # told by their number, before anybody looks at each of them
+            refused(client.post(PREDICT, json={field: [{}] * 20_000}), 413, "at most 2", "20,000")
+        refused(client.post(CLASSIFY, json={"examples": [[]] * 20_000}), 413, "at most 2", "20,000")
         refused(client.post(PREDICT, content=b"x" * 100_001), 413, "100,000")
         bomb = gzip.compress(bytes(1_000_000))
         refused(client.post(PREDICT, content=bomb, headers={"content-encoding": "gzip"}), 413, "100,000")
