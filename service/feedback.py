@@ -313,5 +313,9 @@ def folder_of(label: str) -> str:
     """A folder's name for a class, whatever the class is called; the same as the class's, if that can be. Of a long
     one only the beginning, and a digest, so that no two classes share a folder.
     """
-    name = re.sub(r"^\.", "%2E", quote(label, safe=" ,()+-_")) or "%"
-    return name if len(name) <= NAME_BYTES else f"{name[:NAME_BYTES]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    name = "".join(each if each.isalnum() else quote(each, safe=" ,()+-_.") for each in label)
+    name = re.sub(r"^\.", "%2E", name) or "%"
+    whole_name = name.encode()
+    if len(whole_name) <= NAME_BYTES:
+        return name
+    return f"{whole_name[:NAME_BYTES].decode(errors='ignore')}~{hashlib.sha256(whole_name).hexdigest()[:16]}"

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from service.errors import ServiceError
 from service.manifest import NAME, Manifest
 from training.config import DIGITS, LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
@@ -169,6 +171,9 @@ def run(config: Config) -> Path:
     figures = measure_figures(predict, parts, data.classes, temperature)
     for name, measured in {"validation": figures.validation, "test": figures.test}.items():
         say(f"{name}: {measured.accuracy:.2%} of {measured.pictures:,}, loss {measured.loss:.4f}")
+    guessing = np.bincount(data.validation.labels).max() / len(data.validation)
+    if figures.validation.accuracy <= guessing:
+        say(f"Careful: this is no better than naming the commonest class always, {guessing:.2%} right of validation")
     novelty = provide_novelty(config, data.train, data.validation)
     manifest = export.describe(config, data, network, progress, figures)
     report = export.report(progress, figures, data)

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +98,7 @@ def list_classes(root: Path, *, encoded: bool) -> dict[str, list[Path]]:
         raise TrainingError(
             f"pictures lie loose in {root}, such as {loose[0].name}: {FORM}; move them into such folders"
         )
-    listed = {}
+    listed: dict[str, list[Path]] = {}
     for folder in list_folders(root):
         files = list_files(folder)
         if not files:
@@ -107,25 +107,40 @@ def list_classes(root: Path, *, encoded: bool) -> dict[str, list[Path]]:
             raise TrainingError(f"class {folder.name} in {root} is empty: {FORM}, found {found}")
         files = list_files(folder, deep=True)
         name = unquote(folder.name) if encoded else folder.name
-        if not name.isprintable():  # bytes that are no UTF-8 are not, either
+        if not name.isprintable():
             raise TrainingError(
                 f"{name!a} in {root} can be no label: expected characters that can be printed; rename it"
             )
-        listed[name] = files
+        listed.setdefault(name, []).extend(files)  # feedback may have written one class in two ways
     return listed
 
 
 def list_files(folder: Path, *, deep: bool = False) -> list[Path]:
     """Files in a folder, in order, perhaps with those in folders in it; without hidden ones, and what systems add.
 
-    A link to nothing is among them, so that somebody is told.
+    Links are followed; one to nothing is among them, so that somebody is told.
     """
     try:
-        inside = folder.rglob("*") if deep else folder.iterdir()
-        paths = [path for path in inside if path.is_file() or (path.is_symlink() and not path.exists())]
+        paths = [path for inside in walk(folder, deep=deep) for path in inside.iterdir() if not is_hidden(path.name)]
+        return sorted(path for path in paths if path.is_file() or (path.is_symlink() and not path.exists()))
     except OSError as error:
-        raise TrainingError(f"{folder} can not be read: {error.strerror}") from None
-    return sorted(path for path in paths if not any(map(is_hidden, path.relative_to(folder).parts)))
+        raise TrainingError(f"{error.filename} can not be read: {error.strerror}") from None
+
+
+def walk(folder: Path, *, deep: bool) -> Iterator[Path]:
+    """The folder, and perhaps those in it, each once: a link may lead back up."""
+    todo, known = [folder], set()
+    while todo:
+        inside = todo.pop()
+        if (place := inside.resolve()) not in known:
+            known.add(place)
+            yield inside
+            todo += list_folders(inside) if deep else []
+
+
+def escape(name: str) -> str:
+    """A name for messages and reports: what can not be printed, such as bytes that are no UTF-8, is told by number."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name)
 
 
 def is_hidden(name: str) -> bool:
@@ -178,7 +193,7 @@ def read(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda each: read_picture(each[1], target, mode), todo)
         for (part, path, label), result in zip(todo, show(results, len(todo)), strict=True):
-            name = path.relative_to(found.root).as_posix()
+            name = escape(path.relative_to(found.root).as_posix())
             if isinstance(result, str):
                 left_out.append(LeftOut(name, result))
                 lost.setdefault((part, label), left_out[-1])

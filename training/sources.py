@@ -5,6 +5,7 @@
 - `<class>/*`: pictures of one's own, maybe divided into `train/`, `validation/` and `test/`.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def load_folder(path: Path, preparation: str) -> Dataset:
     """Class folders."""
     found = folders.find(path)
     parts, names, broken = folders.read(found, preparation)
-    return assemble(path.resolve().name, found.classes, preparation, parts, names, broken)
+    return assemble(folders.escape(path.resolve().name), found.classes, preparation, parts, names, broken)
 
 
 def load_feedback(path: Path, preparation: str | None, models: Path | None) -> Dataset:
@@ -134,7 +135,7 @@ def find_feedback(path: Path, name: str) -> Path | None:
 
 def holds_feedback(path: Path) -> bool:
     """Whether class folders lie there in which files are named as the service names them."""
-    inside = folders.list_folders(path) if path.is_dir() else []
+    inside = folders.list_folders(path) if os.path.isdir(path) else []  # closed ones are told later
     return any(KEPT.fullmatch(file.name) for folder in inside for file in folders.list_files(folder))
 
 

@@ -150,6 +150,7 @@ def measure_size(config: Config, data: Dataset, start: Start, size: int) -> dict
         if start.freeze:  # the run's own way comes first
             ways = dict(reversed(ways.items()))
         for way, build in ways.items():
+            print(f"What the start gains: {size} pictures a class, {way.replace('_', ' ')}", file=sys.stderr)
             found.setdefault(way, []).append(try_out(config, build, few, data))
     means = {
         way: dict(zip(("validation", "test"), np.mean(shares, axis=0).tolist(), strict=True))

@@ -54,6 +54,21 @@ def test_what_lies_beside_the_parts_is_named(root: Path) -> None:
         folders.find(root.parent / "set")
 
 
+def test_linked_folders_are_followed_once(root: Path) -> None:
+    draw(root.parent / "elsewhere" / "3.png", 150)
+    (root / "go" / "more").symlink_to(root.parent / "elsewhere")
+    (root.parent / "elsewhere" / "back").symlink_to(root / "go")
+    assert [path.name for path, label in folders.find(root).files["train"] if label == 0] == ["1.png", "2.png", "3.png"]
+
+
+def test_names_that_can_not_be_printed_are_told_by_number(root: Path) -> None:
+    os.rename(root / "go" / "1.png", os.fsencode(root / "go") + b"/\xff\n.png")
+    (root / "stop" / "new\nline.png").write_text("no picture")
+    _, names, left_out = folders.read(folders.find(root), "fit")
+    assert sorted(names["train"]) == ["go/2.png", r"go/\udcff\n.png", "stop/1.png", "stop/2.png"]
+    assert [each.picture for each in left_out] == [r"stop/new\nline.png"]
+
+
 def test_folders_in_a_class_belong_to_it(root: Path) -> None:
     draw(root / "go" / "2026" / "may" / "1.png", 90)
     draw(root / "go" / ".cache" / "1.png", 91)

@@ -68,6 +68,9 @@ def run(flags: argparse.Namespace) -> Path:
     """
     manifest = Manifest.read(flags.version)
     told = manifest.name, manifest.input.preparation
+    learnt = manifest.training.get("data", {}).get("name", "MNIST")
+    if (flags.measure or flags.pictures) and flags.data is None and learnt != "MNIST":
+        raise TrainingError(f"{flags.version} was trained on {learnt}; say where that is with --data")
     data = load(flags.data, *told) if flags.measure or flags.pictures else None
     if data is not None:
         check_data(flags.version, manifest, data)

@@ -43,6 +43,8 @@ def tell_limits(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:
     ]
     limits += [KNOWN[name] for name in [manifest.training.get("data", {}).get("name")] if name in KNOWN]
     bounds = [words for name, curve in report.get("stress", {}).items() for words in tell_bounds(name, curve)]
+    if report["validation"]["accuracy"] < ENOUGH:  # unchanged ones are what is changed
+        return [*limits, f"Fewer than {say_percent(ENOUGH)} right as they are."]
     return [*limits, f"Fewer than {say_percent(ENOUGH)} right, as measured: {', '.join(bounds)}."] if bounds else limits
 
 
@@ -54,5 +56,5 @@ def tell_bounds(name: str, curve: list[dict[str, float]]) -> list[str]:
     told = [stress.less.format(abs(max(below)))] if below else []
     told += [stress.more.format(min(above))] if above else []
     return list(
-        dict.fromkeys(words.replace("%", "\u202f%") for words in told)
+        dict.fromkeys(words.replace("%", "\u202f%").replace(" 1 pixels", " 1 pixel") for words in told)
     )  # as far to the left as to the right is said once

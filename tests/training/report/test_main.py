@@ -22,7 +22,7 @@ class Engine:
 @pytest.fixture
 def version(manifest: Manifest, report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A version with a report as it was written before there was a page, and its data."""
-    monkeypatch.delenv("CONVOLVE_DATA", raising=False)
+    monkeypatch.setenv("CONVOLVE_DATA", "signs")
     data = Dataset(
         "signs",
         "a folder",
@@ -71,6 +71,14 @@ def test_other_data_is_refused(
     assert command.main([str(version), *flags]) == 1
     assert "was trained on signs of other files" in capsys.readouterr().err
     assert (version / "report.json").read_bytes() == before
+
+
+def test_pictures_of_ones_own_are_not_looked_for_in_mnist(
+    version: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CONVOLVE_DATA")
+    assert command.main([str(version), "--measure"]) == 1
+    assert "was trained on signs; say where that is with --data" in capsys.readouterr().err
 
 
 def test_pictures_go_to_a_file_of_their_own(version: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

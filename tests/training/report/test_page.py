@@ -43,6 +43,16 @@ class Outline(HTMLParser):
             self.headings.append(text.strip())
 
 
+def test_what_was_measured_on_other_pictures_is_not_subtracted(manifest: Manifest, report: dict[str, Any]) -> None:
+    before = {"version": 1, "same_pictures": True, "test": report["test"], "validation": report["validation"]}
+    told = draw_page(manifest, {**report, "before": before})
+    assert "change</th>" in told
+    assert "other pictures" not in told
+    told = draw_page(manifest, {**report, "before": {**before, "same_pictures": False}})
+    assert "change</th>" not in told
+    assert "other pictures than this one" in told
+
+
 def test_every_part_is_there_when_its_numbers_are(manifest: Manifest, report: dict[str, Any], tmp_path: Path) -> None:
     before = compare(report, manifest, write_version(tmp_path, manifest, report, 1))
     more = {
