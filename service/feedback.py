@@ -192,7 +192,7 @@ class Feedback:
                 "nobody remembers that picture",
                 expected=f"the X-Request-ID of an answer, at most {RECENT_S / 60:.0f} minutes or {RECENT:,} calls old,"
                 f" and one of its first {MAX_PICTURES} pictures that were answered",
-                found=f"{shown(claim.request_id)}, picture {claim.picture}",
+                found=f"{shown(claim.request_id)}, picture {shown(claim.picture)}",
             )
         if "failed" in reply:
             raise StoreFull("the picture can not be kept")

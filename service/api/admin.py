@@ -10,7 +10,7 @@ from service import bodies
 from service.access import authorise
 from service.api.operations import SharedDep, describe
 from service.api.schemas import REFUSED, Correction, ModelDetails, Target
-from service.errors import BadBody, FeedbackOff, shown
+from service.errors import BadBody, FeedbackOff, shown, wanted
 from service.feedback import Claim
 from service.state import Shared
 
@@ -25,6 +25,8 @@ router = APIRouter(
 
 Version = Annotated[int, Path(ge=1, le=999_999_999)]
 Body = TypeVar("Body", bound=BaseModel)
+OTHER_FORM = {"json_invalid", "model_type", "extra_forbidden", "missing"}
+"""What Pydantic calls a body that has not the fields of its form."""
 
 
 def asked(form: type[BaseModel]) -> dict[str, Any]:
@@ -102,4 +104,7 @@ async def read(request: Request, shared: Shared, form: type[Body]) -> Body:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
-        raise BadBody(f"{where} is not understood", expected=first["msg"], found=shown(first["input"])) from None
+        expected = wanted(first["msg"])
+        if first["type"] in OTHER_FORM:
+            expected = f"a JSON object with {', '.join(form.model_fields)}"
+        raise BadBody(f"{where} is not understood", expected=expected, found=shown(first["input"])) from None

@@ -54,6 +54,14 @@ def answering(client: TestClient, **query: Any) -> int:
     return version
 
 
+@pytest.mark.parametrize("body", ["", "7", "{", '{"x": 1}'])
+def test_a_body_of_another_form_is_told_which_fields_there_are(store: Store, start: Start, body: str) -> None:
+    store.add(1)
+    response = start(models=store.root, admin_token=TOKEN).post("/models/mnist/promote", content=body, headers=BEARER)
+    assert response.status_code == 400
+    assert response.json()["expected"] == "a JSON object with version, label"
+
+
 def test_without_a_token_set_changes_are_closed_and_say_how_to_open_them(store: Store, start: Start) -> None:
     store.add(1)
     client = start(models=store.root)
