@@ -11,7 +11,7 @@ import math
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from service.board import Board
 from service.engines import Answers, Engine
 from service.errors import DeadlineExceeded, Draining, EngineError, QueueFull
-
-if TYPE_CHECKING:
-    from service.metrics import BatchMetrics
+from service.metrics import BatchMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +72,7 @@ class Batcher:
         deadline_s: float,
         inline: bool,
         board: Board,
-        metrics: "BatchMetrics",
+        metrics: BatchMetrics,
     ) -> None:
         # Settings
         self.engine = engine

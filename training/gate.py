@@ -89,10 +89,12 @@ def judge(folder: Path, manifest: Manifest, validation: Part, before: Path | Non
     """
     new = Version(folder, manifest)
     old, missing = recall(before)
+    classes = check_classes(manifest, old.manifest) if old else None
     if old and (missing := compare_kinds(manifest, old.manifest)):
         old = None
     latency, *pace = measure([new, old] if old else [new])
     checks = [
+        *([classes] if classes else []),
         check_golden(new),
         check_accuracy(new, old, validation) if old else Check("validation accuracy", True, missing, "not compared"),
         check_latency(latency, pace[0]) if old else Check("latency", True, missing, latency.words),
@@ -153,6 +155,17 @@ def check_accuracy(new: Version, old: Version, validation: Part) -> Check:
         bool(before.sum() - right.sum() <= margin),
         f"at most {margin / len(validation):.2%} below the {before.mean():.2%} of version {old.manifest.version}",
         f"{right.mean():.2%} of {len(validation):,} pictures",
+    )
+
+
+def check_classes(new: Manifest, old: Manifest) -> Check | None:
+    """That it tells other classes than the version before: who asks for the model by name would be surprised. None if
+    it does not. `python -m training` looks before it learns; meanwhile, another run may have published.
+    """
+    if new.labels == old.labels:
+        return None
+    return Check(
+        "classes", False, f"those of version {old.version}: {', '.join(old.labels[:12])}", ", ".join(new.labels[:12])
     )
 
 

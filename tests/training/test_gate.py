@@ -130,10 +130,20 @@ def test_version_that_the_service_would_refuse_is_not_published(versions: dict[s
         judge(tmp_path)
 
 
+def test_version_of_other_classes_takes_force(versions: dict[str, Any], tmp_path: Path) -> None:
+    other = replace(MANIFEST, labels=("odd", "even"))
+    versions["paces"] = [SLOW, QUICK]
+    with pytest.raises(TrainingError, match=r"classes: expected those of version 1: .*, found odd, even"):
+        judge(tmp_path, manifest=other)
+    versions["paces"] = [SLOW, QUICK]
+    found = judge(tmp_path, manifest=other, force=True)
+    assert found["forced"]
+    assert "has other labels" in str(found["checks"])
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"labels": ("odd", "even")}, "has other labels"),
         ({"input": Input("image", SHAPE, preparation="fit")}, "prepared otherwise"),
     ],
 )
