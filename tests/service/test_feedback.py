@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -262,6 +263,13 @@ def test_memory_is_bounded(tmp_path: Path, store: Store, client: TestClient, mon
 
 
 @pytest.mark.parametrize(
+    "label", ["7", "a/b", "Стоянка запрещена по нечётным числам месяца, кроме такси", "50 %", ".x"]
+)
+def test_a_folder_says_its_class(label: str) -> None:
+    assert unquote(folder_of(label)) == label
+
+
+@pytest.mark.parametrize(
     ("label", "folder"),
     [
         ("7", "7"),
@@ -280,7 +288,7 @@ def test_every_class_has_a_folder_of_its_own_inside(tmp_path: Path, label: str, 
 
 
 def test_long_classes_that_begin_alike_have_two_folders() -> None:
-    assert folder_of("漢" * 30 + "一") != folder_of("漢" * 30 + "二")
+    assert folder_of("漢" * 100 + "一") != folder_of("漢" * 100 + "二")
 
 
 def test_what_is_written_can_be_read_by_others(tmp_path: Path) -> None:
