@@ -207,7 +207,6 @@ def inspect(image: Image.Image, target: Input, *, mode: Mode = "auto") -> Seen:
     if centred and image.format == "JPEG" and max(size) > 2 * DETAIL:
         # Cheap and good: libjpeg leaves the colours out and scales while it decodes.
         image.draft("L", (DETAIL * size[0] // max(size), DETAIL * size[1] // max(size)))
-    turned = 1
     try:
         image.load()
         turned = _orientation(image)

@@ -246,26 +246,15 @@ class Protocol(HttpToolsProtocol):
         return b"".join(b"%s: %s\r\n" % header for header in self.headers if header[0] in names)
 
     def on_message_begin(self) -> None:
-        if self.passing:
-            return
         super().on_message_begin()
         self.in_head = self.goes_on = True
 
-    def on_url(self, url: bytes) -> None:
-        if not self.passing:
-            super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.passing:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
-        if self.passing:
-            return
         self.in_head = False
         self.goes_on = True
         self.relax()
-        super().on_headers_complete()
+        if not self.passing:
+            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         if not (self.parser.should_upgrade() and self.framing):  # else its body is still to come

@@ -30,7 +30,7 @@ export class Compare {
     byId("compare-pair").hidden = !this.kept;
     if (!this.kept || !current?.values) return;
     if (this.other && this.asked !== current.values) this.other = null;
-    if (!this.other && current !== this.kept && current.values !== this.kept.values) {
+    if (!this.other && current.values !== this.kept.values) {
       this.words.textContent = "A is the drawing from before, B the one at hand.";
     }
     const pair = [this.kept, this.other ?? current];

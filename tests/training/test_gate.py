@@ -141,20 +141,12 @@ def test_version_of_other_classes_takes_force(versions: dict[str, Any], tmp_path
     assert "has other labels" in str(found["checks"])
 
 
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        ({"input": Input("image", SHAPE, preparation="fit")}, "prepared otherwise"),
-    ],
-)
-def test_version_of_another_kind_is_not_compared(
-    versions: dict[str, Any], tmp_path: Path, change: dict[str, Any], word: str
-) -> None:
+def test_version_of_another_kind_is_not_compared(versions: dict[str, Any], tmp_path: Path) -> None:
     versions["new"] = Engine(wrong=400)
     versions["paces"] = [SLOW, QUICK]
-    found = judge(tmp_path, manifest=replace(MANIFEST, **change))
+    found = judge(tmp_path, manifest=replace(MANIFEST, input=Input("image", SHAPE, preparation="fit")))
     assert found["passed"]
-    assert [word in check["expected"] for check in found["checks"]] == [False, True, True]
+    assert ["prepared otherwise" in check["expected"] for check in found["checks"]] == [False, True, True]
 
 
 def test_damaged_version_stops_nobody(versions: dict[str, Any], tmp_path: Path) -> None:
