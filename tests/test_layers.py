@@ -17,7 +17,7 @@ LAYERS = [
     ["api.inside"],
     ["api.admin", "api.grpc", "api.native", "api.openinference", "api.page", "api.tfserving"],
     ["api.openapi", "api.operations"],
-    ["access", "api.dialects", "api.schemas", "door", "drain", "inference", "watchdog"],
+    ["access", "api.dialects", "api.query", "api.schemas", "door", "drain", "inference", "watchdog"],
     ["road"],
     ["problems", "state"],
     ["control"],

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import numpy as np
 import orjson
@@ -15,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import bodies, road, safetensors
-from service.api import native
+from service.api import native, query
 from service.api.schemas import INSIDE_API, NETWORK_API, OCCLUSION_API
 from service.door import Answer
 from service.errors import BadQuery, shown
@@ -39,12 +38,12 @@ ERRATUM = "The lecture slides print 18,494; their own formula, and their own tot
 @router.post("/inside", **INSIDE_API)
 async def look_inside(request: Request) -> Response:
     """Every value that the network computes for one picture, layer by layer."""
-    query = parse_query(request, "model", "version", "label", "prepare", "layers", "format")
-    shared, serving = find(request, query)
-    seen = await see(request, serving, query)
+    asked = read(request, "model", "version", "label", "prepare", "layers", "format")
+    shared, serving = find(request, asked)
+    seen = await see(request, serving, asked)
     layers, values = await microscope(shared).look(folder_of(shared, serving), serving.manifest, seen.pixels)
     probabilities = values[layers[-1].name]
-    layers = select(layers, query.get("layers", "all"))
+    layers = select(layers, asked.get("layers", "all"))
     values = {
         name: array
         for layer in layers
@@ -61,7 +60,7 @@ async def look_inside(request: Request) -> Response:
         "probabilities": probabilities,
         "seen": tell(seen),
     }
-    if wants_binary(request, query):
+    if wants_binary(request, asked):
         return binary({**values, "seen.pixels": seen.pixels}, facts)
     shown = seen.pixels[:, :, 0] if seen.pixels.shape[2] == 1 else seen.pixels
     facts["seen"] = {**tell(seen), "pixels": np.ascontiguousarray(shown)}
@@ -81,12 +80,12 @@ async def look_inside(request: Request) -> Response:
 @router.post("/inside/occlusion", **OCCLUSION_API)
 async def occlude(request: Request) -> Response:
     """The probabilities with one small square of the prepared picture after the other covered by background."""
-    query = parse_query(request, "model", "version", "label", "prepare", "patch", "stride")
-    shared, serving = find(request, query)
-    seen = await see(request, serving, query)
+    asked = read(request, "model", "version", "label", "prepare", "patch", "stride")
+    shared, serving = find(request, asked)
+    seen = await see(request, serving, asked)
     side = max(seen.pixels.shape[:2])
-    patch = native.number("patch", query.get("patch", str(max(1, round(side * 5 / 28)))))
-    stride = native.number("stride", query.get("stride", str(max(1, round(side / 14)))))
+    patch = query.number("patch", asked.get("patch", str(max(1, round(side * 5 / 28)))))
+    stride = query.number("stride", asked.get("stride", str(max(1, round(side / 14)))))
     covered = cover(seen.pixels, patch, stride, 0 if serving.manifest.input.polarity == "light-on-dark" else 255)
     rows, columns = covered.shape[:2]
     questions = np.concatenate([seen.pixels[None], covered.reshape(-1, *seen.pixels.shape)])
@@ -109,7 +108,7 @@ async def occlude(request: Request) -> Response:
 @router.get("/models/{name}/versions/{version}/network", **NETWORK_API)
 async def show_network(request: Request, name: str, version: str) -> Response:
     """The layers of a version that serves: shapes, parameters, what each value comes from, and the weights."""
-    query = parse_query(request, "weights", "unit", "format")
+    asked = read(request, "weights", "unit", "format")
     shared, serving = find(request, {"model": name, "version": version})
     layers = await microscope(shared).layers(folder_of(shared, serving), serving.manifest)
     facts = {
@@ -120,36 +119,23 @@ async def show_network(request: Request, name: str, version: str) -> Response:
         "accuracy": serving.manifest.accuracy,
         "layers": [outline(layer, below) for layer, below in zip(layers, [layers[0], *layers], strict=False)],
     }
-    compact = wants_binary(request, query)
-    weights = await asyncio.to_thread(pick, layers, query.get("weights", "all" if compact else "none"), query)
+    compact = wants_binary(request, asked)
+    weights = await asyncio.to_thread(pick, layers, asked.get("weights", "all" if compact else "none"), asked)
     if compact:
         return binary(weights, facts)
     return Answer({**facts, "weights": weights} if weights else facts)
 
 
-def parse_query(request: Request, *known: str) -> dict[str, str]:
-    """The query's parameters, each at most once.
-
-    Raises:
-        BadQuery: Unknown, given twice, or with a value that it does not take.
-    """
-    query: dict[str, str] = {}
-    for name, value in parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True):
-        if name not in known or name in query:
-            raise BadQuery("an unknown or repeated parameter", expected=", ".join(known), found=shown(name))
-        query[name] = value
-    native.check_target(query)
-    for name, values in (("prepare", ("auto", "none")), ("format", ("json", "safetensors"))):
-        if query.get(name, values[0]) not in values:
-            raise BadQuery(f"{name} is not understood", expected=" or ".join(values), found=shown(query[name]))
-    return query
+def read(request: Request, *known: str) -> dict[str, str]:
+    """The query's parameters. Errors as in `query.read`."""
+    return query.read(request.scope["query_string"], known)
 
 
-def find(request: Request, query: Mapping[str, str]) -> tuple[Shared, Serving]:
+def find(request: Request, asked: Mapping[str, str]) -> tuple[Shared, Serving]:
     """The version that is asked for, noted for the metrics."""
     shared: Shared = request.state.shared
-    version = native.number("version", query["version"]) if "version" in query else None
-    serving = shared.registry.get(query.get("model"), version, query.get("label"), request.scope["headers"])
+    version = query.number("version", asked["version"]) if "version" in asked else None
+    serving = shared.registry.get(asked.get("model"), version, asked.get("label"), request.scope["headers"])
     request.state.serving = serving
     return shared, serving
 
@@ -165,12 +151,12 @@ def folder_of(shared: Shared, serving: Serving) -> Path:
     return shared.registry.repository.folder(serving.manifest.name, serving.manifest.version)
 
 
-async def see(request: Request, serving: Serving, query: Mapping[str, str]) -> Seen:
+async def see(request: Request, serving: Serving, asked: Mapping[str, str]) -> Seen:
     """The one picture in the body as the network is given it, and what was done to it."""
     shared: Shared = request.state.shared
     body = await bodies.read(request, shared.settings)
     (source,) = native.take_apart(body, request, serving, 1)
-    return await road.inspect_one(serving, source, "none" if query.get("prepare") == "none" else "auto")
+    return await road.inspect_one(serving, source, "none" if asked.get("prepare") == "none" else "auto")
 
 
 def cover(pixels: NDArray[np.uint8], patch: int, stride: int, shade: int) -> NDArray[np.uint8]:
@@ -240,7 +226,7 @@ def select(layers: list[Layer], names: str) -> list[Layer]:
     return [by_name[name] for name in dict.fromkeys(wanted)]
 
 
-def pick(layers: list[Layer], names: str, query: Mapping[str, str]) -> dict[str, Numbers]:
+def pick(layers: list[Layer], names: str, asked: Mapping[str, str]) -> dict[str, Numbers]:
     """The weights of the layers with these names; `unit` takes one filter of each.
 
     Raises:
@@ -251,8 +237,8 @@ def pick(layers: list[Layer], names: str, query: Mapping[str, str]) -> dict[str,
         name, kernel, bias = layer.name, layer.kernel, layer.bias
         assert kernel is not None  # noqa: S101 - the others were left out
         bias = np.zeros(kernel.shape[-1], np.float32) if bias is None else bias
-        if "unit" in query:
-            unit = query["unit"]
+        if "unit" in asked:
+            unit = asked["unit"]
             if not unit.isdecimal() or len(unit) > 9 or int(unit) >= kernel.shape[-1]:
                 raise BadQuery("no such unit", expected=f"0 to {kernel.shape[-1] - 1}", found=shown(unit))
             kernel, bias = kernel[..., int(unit)], bias[int(unit) : int(unit) + 1]
@@ -261,10 +247,10 @@ def pick(layers: list[Layer], names: str, query: Mapping[str, str]) -> dict[str,
     return weights
 
 
-def wants_binary(request: Request, query: Mapping[str, str]) -> bool:
+def wants_binary(request: Request, asked: Mapping[str, str]) -> bool:
     """Whether the query, or else the header Accept, asks for the compact form."""
-    if "format" in query:
-        return query["format"] == "safetensors"
+    if "format" in asked:
+        return asked["format"] == "safetensors"
     accepted = request.headers.get("accept", "")
     return safetensors.MEDIA_TYPE in accepted or "application/octet-stream" in accepted
 

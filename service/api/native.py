@@ -2,14 +2,11 @@
 
 import asyncio
 import math
-import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, repeat
 from typing import Any, Literal, cast
-from urllib.parse import parse_qsl
 
 import numpy as np
 from fastapi import APIRouter
@@ -18,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import bodies, pictures, problems, road, tensors
+from service.api import query
 from service.api.schemas import PREDICT_API
 from service.door import Answer, HotRoute
 from service.engines import Answers
-from service.errors import BadBody, BadQuery, ServiceError, UnsupportedMediaType, kind, shown
+from service.errors import BadBody, ServiceError, UnsupportedMediaType, kind, shown
 from service.pictures import Seen
 from service.road import Source, ask, check_count, together
 from service.seen import show
@@ -57,18 +55,18 @@ class Query:
 async def predict(request: Request) -> Response:
     """Probabilities of every class for one picture, or for each of many. PUT does the same."""
     shared: Shared = request.scope["state"]["shared"]
-    query = parse_query(request.scope["query_string"])
-    serving = shared.registry.get(query.model, query.version, query.label, request.scope["headers"])
+    asked = parse_query(request.scope["query_string"])
+    serving = shared.registry.get(asked.model, asked.version, asked.label, request.scope["headers"])
     request.scope["state"]["serving"] = serving
     body = await bodies.read(request, shared.settings)
     started = time.perf_counter()
     sources = take_apart(body, request, serving, shared.settings.max_pictures)
     looked: list[Seen | ServiceError] = []
-    if query.include:
-        looked = await road.prepare(serving, sources, query.prepare, road.inspect_one, request)
+    if asked.include:
+        looked = await road.prepare(serving, sources, asked.prepare, road.inspect_one, request)
         prepared = [item.pixels if isinstance(item, Seen) else item for item in looked]
     else:
-        prepared = await road.prepare(serving, sources, query.prepare, road.prepare_one, request)
+        prepared = await road.prepare(serving, sources, asked.prepare, road.prepare_one, request)
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
     pixels = [item for item in prepared if not isinstance(item, ServiceError)]
     if len(prepared) == 1 and not pixels:
@@ -76,9 +74,9 @@ async def predict(request: Request) -> Response:
     places = None
     if len(pixels) < len(prepared):
         places = [place for place, item in enumerate(prepared) if not isinstance(item, ServiceError)]
-    kept = query.feedback != "none"
+    kept = asked.feedback != "none"
     answers = await ask(request, serving, together(pixels), places, kept=kept) if pixels else NONE
-    best = (-answers.probabilities).argsort(axis=1, kind="stable")[:, : query.top].tolist()
+    best = (-answers.probabilities).argsort(axis=1, kind="stable")[:, : asked.top].tolist()
     rows = zip(answers.probabilities, best, serving.recognized(answers), strict=True)
     labels = serving.manifest.labels
     predictions = []
@@ -100,45 +98,16 @@ def parse_query(text: bytes) -> Query:
     Raises:
         BadQuery: Unknown, given twice, or with a value that it does not take.
     """
-    given: dict[str, str] = {}
-    for name, value in parse_qsl(text.decode("latin-1"), keep_blank_values=True):
-        if name not in Query.__dataclass_fields__:
-            raise BadQuery("an unknown parameter", expected=", ".join(Query.__dataclass_fields__), found=shown(name))
-        if name in given:
-            raise BadQuery("a parameter is given twice", expected=f"one {name}", found=shown(value))
-        given[name] = value
-    check_target(given)
-    prepare = given.get("prepare", "auto")
-    if prepare not in ("auto", "none"):
-        raise BadQuery("prepare is not understood", expected="auto or none", found=shown(prepare))
-    for name, value in (("include", "seen"), ("feedback", "none")):
-        if given.get(name, value) != value:
-            raise BadQuery(f"{name} is not understood", expected=value, found=shown(given[name]))
+    given = query.read(text, Query.__dataclass_fields__)
     return Query(
         model=given.get("model"),
-        version=number("version", given["version"]) if "version" in given else None,
+        version=query.number("version", given["version"]) if "version" in given else None,
         label=given.get("label"),
-        top=number("top", given.get("top", "3")),
-        prepare=cast(pictures.Mode, prepare),
+        top=query.number("top", given.get("top", "3")),
+        prepare=cast(pictures.Mode, given.get("prepare", "auto")),
         include=cast(Literal["", "seen"], given.get("include", "")),
         feedback=cast(Literal["", "none"], given.get("feedback", "")),
     )
-
-
-def check_target(given: Mapping[str, str]) -> None:
-    """See that a version is asked for in one way.
-
-    Raises:
-        BadQuery: By number and by label.
-    """
-    if {"version", "label"} <= given.keys():
-        raise BadQuery("a version and a label are both given", expected="one of them", found="both")
-
-
-def number(name: str, value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < 1:
-        raise BadQuery(f"{name} is not a number", expected="a whole number from 1 to 999999999", found=shown(value))
-    return int(value)
 
 
 def take_apart(body: bytes, request: Request, serving: Serving, max_pictures: int) -> list[Source]:
