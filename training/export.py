@@ -124,6 +124,9 @@ def report(progress: Progress, figures: Figures, data: Dataset) -> dict[str, Any
         measured["test"]["files"] = {str(place): data.test_names[place] for place in figures.test.wrong}
     return {
         "classes": data.classes,
+        "learnt": dict(
+            zip(data.classes, np.bincount(data.train.labels, minlength=len(data.classes)).tolist(), strict=True)
+        ),
         "best_epoch": progress.best_epoch,
         "curves": progress.curves,
         **measured,

@@ -22,7 +22,10 @@ KNOWN = {
 def tell_purpose(manifest: Manifest) -> list[str]:
     """What it does; what goes in and what comes out."""
     height, width, channels = manifest.input.shape
-    names = ", ".join(manifest.labels[:12]) + (", …" if len(manifest.labels) > 12 else "")
+    # Each between isolates, so that names in scripts that run to the left stand in their order.
+    names = ", ".join(f"\u2068{label}\u2069" for label in manifest.labels[:12]) + (
+        ", …" if len(manifest.labels) > 12 else ""
+    )
     light = ", light on dark" if manifest.input.polarity == "light-on-dark" else ""
     return [
         f"Tells which of {len(manifest.labels)} classes a picture shows: {names}.",

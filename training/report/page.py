@@ -79,7 +79,7 @@ def draw_page(manifest: Manifest, report: Mapping[str, Any], pictures: Mapping[i
         interval=interval(test["accuracy"], test["pictures"]),
         taught=taught,
         curves=draw_curves(report["curves"], report["best_epoch"], taught=taught),
-        classes=list_classes(labels, test, (report.get("before") or {}).get("test", {}).get("per_class", {})),
+        classes=list_classes(labels, report),
         matrix=shade(test["confusion"]) if len(labels) <= MATRIX else None,
         confusions=list_confusions(labels, test["confusion"]),
         reliability=draw_reliabilities(report.get("calibration")),
@@ -127,7 +127,7 @@ def draw_curves(curves: list[dict[str, float]], best_epoch: int, *, taught: bool
 
     What a network loses on its teacher's softened answers is of another kind and size than on labels, and not drawn.
     """
-    if not curves:
+    if len(curves) < 2:
         return []
     drawn = (("training", "then", ""), ("validation", "now", "validation_"))
     loss = [
@@ -146,16 +146,17 @@ def draw_curves(curves: list[dict[str, float]], best_epoch: int, *, taught: bool
     ]
 
 
-def list_classes(
-    labels: tuple[str, ...], measured: Mapping[str, Any], before: Mapping[str, float | None]
-) -> list[dict[str, Any]]:
+def list_classes(labels: tuple[str, ...], report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A row for each class; of very many, those with the most mistakes."""
+    measured, learnt = report["test"], report.get("learnt", {})
+    before = (report.get("before") or {}).get("test", {}).get("per_class", {})
     rows: list[dict[str, Any]] = []
     for label, counts in zip(labels, measured["confusion"], strict=True):
         accuracy, then = measured["per_class"].get(label), before.get(label)
         rows.append(
             {
                 "label": label,
+                "learnt": learnt.get(label),
                 "pictures": sum(counts),
                 "accuracy": accuracy,
                 "wrong": sum(counts) - counts[len(rows)],

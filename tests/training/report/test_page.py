@@ -112,6 +112,26 @@ def test_loads_nothing(manifest: Manifest, report: dict[str, Any]) -> None:
         assert word not in page
 
 
+def test_one_epoch_makes_no_curve(manifest: Manifest, report: dict[str, Any]) -> None:
+    assert "How it learnt" in draw_page(manifest, report)
+    assert "How it learnt" not in draw_page(manifest, {**report, "curves": CURVES[:1]})
+
+
+def test_says_how_many_pictures_of_each_class_were_learnt(manifest: Manifest, report: dict[str, Any]) -> None:
+    assert ">learnt</th>" not in draw_page(manifest, report)  # a version's from before it was written down
+    told = draw_page(manifest, {**report, "learnt": dict(zip(LABELS, (1200, 71, 34), strict=True))})
+    assert ">learnt</th>" in told
+    assert "<td>1,200</td>" in told
+
+
+def test_names_that_run_to_the_left_leave_the_rest_in_order(manifest: Manifest, report: dict[str, Any]) -> None:
+    labels = ("صفر", "שתיים", "bird")
+    report["test"]["per_class"] = dict(zip(labels, report["test"]["per_class"].values(), strict=True))
+    page = draw_page(replace(manifest, labels=labels), report)
+    assert "\u2068صفر\u2069, \u2068שתיים\u2069, \u2068bird\u2069" in page
+    assert "<bdi>صفر</bdi>" in page
+
+
 def test_names_of_classes_are_text(manifest: Manifest, report: dict[str, Any]) -> None:
     page = draw_page(manifest, report)
     assert "<b>fish</b>" not in page
@@ -152,7 +172,7 @@ def test_many_classes_are_listed_by_their_mistakes(manifest: Manifest, report: d
     }
     page = draw_page(replace(manifest, labels=labels, golden=()), report | {"test": test})
     assert "The 40 of 60 classes" in page
-    assert "class 7 read as class 9 (4×)" in page
+    assert "<bdi>class 7</bdi> read as <bdi>class 9</bdi> (4×)" in page
     assert 'class="matrix"' not in page
 
 
