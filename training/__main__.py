@@ -52,6 +52,9 @@ def main(argv: list[str] | None = None) -> int:
     except (TrainingError, ServiceError, OSError) as error:
         say(f"error: {error}")
         return 1
+    finally:
+        with contextlib.suppress(OSError):  # where there is a version in it, or none of it at all
+            (config.models / config.name).rmdir()
     print(version)
     return 0
 
