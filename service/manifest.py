@@ -18,6 +18,8 @@ FORMAT = 1
 FILE = "manifest.json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a model may be called; everything else under models/ is not a model."""
+NAMED = "at most 64 letters, digits, '.', '_' and '-', of which the first is a letter or a digit"
+"""The same in words."""
 POLARITIES = ("light-on-dark", "dark-on-light")
 PREPARATIONS = ("centred", "fit")
 

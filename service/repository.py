@@ -22,12 +22,13 @@ class Repository:
         names = (path.name for path in folders(self.root) if NAME.fullmatch(path.name))
         return sorted(name for name in names if self.versions(name))
 
+    def misnamed(self) -> list[str]:
+        """Folders that hold versions and are no model, as they are not called like one."""
+        return sorted(path.name for path in folders(self.root) if not NAME.fullmatch(path.name) and numbers(path))
+
     def versions(self, name: str) -> list[int]:
         """Versions of a model, oldest first. They compare as numbers: 10 comes after 9."""
-        if not NAME.fullmatch(name):
-            return []
-        found = (path.name for path in folders(self.root / name))
-        return sorted(int(version) for version in found if re.fullmatch(r"[1-9][0-9]{0,8}", version))
+        return numbers(self.root / name) if NAME.fullmatch(name) else []
 
     def stamp(self, name: str, version: int) -> int:
         """A number that changes when a file of a version does, so that a copy that goes on is noticed."""
@@ -78,6 +79,12 @@ def check(folder: Path, manifest: Manifest) -> None:
         found = digest(path)
         if found != expected:
             raise BadVersion(f"{path} is damaged", expected=f"SHA-256 {expected}", found=found)
+
+
+def numbers(folder: Path) -> list[int]:
+    """The folders in it that are called like a version."""
+    found = (path.name for path in folders(folder))
+    return sorted(int(version) for version in found if re.fullmatch(r"[1-9][0-9]{0,8}", version))
 
 
 def folders(root: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from service.errors import ServiceError
-from service.manifest import NAME, Manifest
+from service.manifest import NAME, NAMED, Manifest
 from training.config import DIGITS, LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
 from training.datasets import Dataset
 from training.errors import TrainingError
@@ -123,7 +123,7 @@ def read_flags(argv: list[str]) -> Config:
 def read_name(text: str) -> str:
     """A model's name, which becomes a folder and a part of addresses."""
     if not NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"expected at most 64 letters, digits, '.', '_' and '-', found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected {NAMED}, found {text!r}")
     return text
 
 

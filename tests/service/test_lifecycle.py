@@ -87,6 +87,17 @@ def test_what_can_not_serve_is_said(store: Store, caplog: pytest.LogCaptureFixtu
     check(store, absent)
 
 
+def test_folders_that_are_called_like_no_model_are_named(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    for folder in ("my signs/1", ".git/objects", "lost+found"):
+        (store.root / folder).mkdir(parents=True)
+
+    async def body(_: Lifecycle) -> None:
+        assert "'my signs' is no name for a model" in caplog.text
+        assert caplog.text.count("no name for a model") == 1
+
+    check(store, body)
+
+
 def test_a_new_version_takes_over_and_the_old_one_goes(store: Store) -> None:
     store.add(1)
 
