@@ -170,8 +170,8 @@ def turn_away(listener: socket.socket) -> None:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, but the head and the body of an answer leave together: one system call, and one wake-up there. And who
-    sends a head without end, or none, has to go.
+    """uvicorn's, but the head and the body of an answer leave together: one system call, and one wake-up there. Who
+    sends a head without end, or none, has to go. And who is refused while still sending gets to read why.
     """
 
     def __init__(
@@ -191,13 +191,17 @@ class Protocol(HttpToolsProtocol):
         self.in_head = False
         self.passing = False  # whether what is parsed is a head that stands for one which was answered already
         self.patience: asyncio.TimerHandle | None = None
+        self.refused = False
+        self.lingering: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(Cork(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(Cork(transport, self.loop, self.linger))  # type: ignore[arg-type]
         self.patience = self.loop.call_later(self.head_s, self.give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.relax()
+        if self.lingering is not None:
+            self.lingering.cancel()
         super().connection_lost(exc)
         self.lose()
 
@@ -207,6 +211,8 @@ class Protocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def data_received(self, data: bytes) -> None:
+        if self.lingering is not None:
+            return
         self.goes_on = False
         self._unset_keepalive_if_required()
         try:
@@ -270,6 +276,23 @@ class Protocol(HttpToolsProtocol):
             self.patience.cancel()
             self.patience = None
 
+    def linger(self) -> bool:
+        """Where the caller may still be sending: read on for as long as a body may take, and forget it.
+
+        The system resets a connection that is closed before all of it was read, and who is still sending then may never
+        get to read the answer (RFC 9112, section 9.6).
+
+        Returns:
+            Whether it does. It does so once.
+        """
+        answered = self.cycle is not None and self.cycle.response_complete and self.cycle.more_body
+        if self.lingering is not None or not (answered or self.refused):
+            return False
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self.lingering = self.loop.call_later(self.head_s, self.transport.close)
+        return True
+
     def give_up(self) -> None:
         """No head has arrived in time."""
         self.patience = None
@@ -286,6 +309,7 @@ class Protocol(HttpToolsProtocol):
         has no whole head gets no answer.
         """
         self.relax()
+        self.refused = True
         response = problems.plain(status, detail, {"connection": "close"}, expected=expected)
         if self.asked and (self.pipeline or not self.cycle.more_body):
             self.flow.pause_reading()
@@ -302,12 +326,22 @@ class Protocol(HttpToolsProtocol):
 
 
 class Cork:
-    """A transport that gathers what is written in one turn of the loop."""
+    """A transport that gathers what is written in one turn of the loop.
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        transport: Of the connection.
+        loop: Whose turns those are.
+        linger: Asked when it is to close: whether that has to wait.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, linger: Callable[[], bool]
+    ) -> None:
         self.transport = transport
         self.loop = loop
+        self.linger = linger
         self.held: list[bytes] = []
+        self.closed = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.transport, name)
@@ -324,7 +358,12 @@ class Cork:
 
     def close(self) -> None:
         self.flush()
-        self.transport.close()
+        self.closed = True
+        if self.transport.is_closing() or not self.linger():
+            self.transport.close()
+
+    def is_closing(self) -> bool:
+        return self.closed or self.transport.is_closing()
 
 
 def configure(settings: Settings, board: Board) -> uvicorn.Config:
