@@ -130,7 +130,8 @@ def docs(request: Request) -> HTMLResponse:
     """The API to read and to try; its scripts come from here, so it works offline."""
     api: FastAPI = request.app
     return get_swagger_ui_html(
-        openapi_url=str(api.openapi_url),
+        # As the rest, it is found wherever a proxy has put this server.
+        openapi_url=str(api.openapi_url).lstrip("/"),
         title=api.title,
         swagger_js_url="docs/swagger-ui-bundle.js",
         swagger_css_url="docs/swagger-ui.css",
