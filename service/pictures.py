@@ -204,10 +204,10 @@ def inspect(image: Image.Image, target: Input, *, mode: Mode = "auto") -> Seen:
     height, width, channels = target.shape
     size = image.size
     centred = mode == "auto" and target.preparation == "centred"
-    if centred and image.format == "JPEG" and max(size) > 2 * DETAIL:
-        # Cheap and good: libjpeg leaves the colours out and scales while it decodes.
-        image.draft("L", (DETAIL * size[0] // max(size), DETAIL * size[1] // max(size)))
     try:
+        if centred and image.format == "JPEG" and max(size) > 2 * DETAIL:
+            # Cheap and good: libjpeg leaves the colours out and scales while it decodes.
+            image.draft("L", (max(1, DETAIL * size[0] // max(size)), max(1, DETAIL * size[1] // max(size))))
         image.load()
         turned = _orientation(image)
         upright = image if turned == 1 else image.transpose(TURNS[turned])

@@ -367,6 +367,11 @@ def test_digits_fill_the_box_around_their_centre_of_mass(digit: int) -> None:
     assert pixels.max() == 255
 
 
+@pytest.mark.parametrize("size", [(4000, 1), (2, 4000), (1, 20_000), (50_000, 1)])
+def test_the_thinnest_photographs_are_answered(size: tuple[int, int]) -> None:
+    assert not prepare(encode(Image.new("L", size, 255), "JPEG")).any()
+
+
 @pytest.mark.parametrize("shade", [0, 1, 128, 254, 255])
 @pytest.mark.parametrize("size", [(28, 28), (1, 1), (300, 200), (1, 3000), (3000, 1)])
 def test_blank_is_black(shade: int, size: tuple[int, int]) -> None:
