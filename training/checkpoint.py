@@ -30,7 +30,9 @@ class Progress:
     @property
     def best_epoch(self) -> int:
         """Counted from 1; 0 before the first."""
-        return 1 + int(np.argmin([point["validation_loss"] for point in self.curves])) if self.curves else 0
+        losses = [point["validation_loss"] for point in self.curves]
+        # A loss that is none any more is no better than any other.
+        return 1 + int(np.argmin(np.nan_to_num(losses, nan=np.inf))) if losses else 0
 
     @property
     def seconds(self) -> float:

@@ -69,6 +69,9 @@ def find(root: Path, *, encoded: bool = False) -> Found:
     listed = {part: list_classes(folder, encoded=encoded) for part, folder in divided.items()}
     classes = tuple(sorted(listed["train"], key=natural))
     check_classes(classes, divided["train"])
+    for part, files in listed.items():
+        if not files:
+            raise TrainingError(f"{divided[part]} is empty: {FORM}, found none; fill it, or remove it")
     numbers = {name: number for number, name in enumerate(classes)}
     for part, files in listed.items():
         for name in files.keys() - numbers.keys():
@@ -150,8 +153,11 @@ def is_hidden(name: str) -> bool:
 
 def is_picture(path: Path) -> bool:
     """Whether a file begins as a picture does."""
-    with path.open("rb") as file:
-        return pictures.recognise(file.read(32)) is not None
+    try:
+        with path.open("rb") as file:
+            return pictures.recognise(file.read(32)) is not None
+    except OSError as error:
+        raise TrainingError(f"{path} can not be read ({error.strerror}); mend or remove it") from None
 
 
 def check_classes(classes: Sequence[str], root: Path) -> None:

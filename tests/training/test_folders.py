@@ -87,6 +87,14 @@ def test_class_that_only_the_test_part_has_is_named(root: Path) -> None:
         folders.find(root.parent)
 
 
+@pytest.mark.parametrize("part", ["test", "validation"])
+def test_a_part_without_classes_is_named(root: Path, part: str) -> None:
+    root.rename(root.with_name("train"))
+    root.with_name(part).mkdir()
+    with pytest.raises(TrainingError, match=rf"{part} is empty: expected a folder for each class"):
+        folders.find(root.parent)
+
+
 def test_what_systems_leave_behind_is_no_class(root: Path) -> None:
     draw(root / "__MACOSX" / "1.png")
     draw(root / ".thumbnails" / "1.png")
@@ -130,6 +138,12 @@ def test_folder_above_the_right_one_is_told(root: Path) -> None:
 def test_loose_pictures_are_named(root: Path) -> None:
     draw(root / "lost.png")
     with pytest.raises(TrainingError, match=r"pictures lie loose in .*signs, such as lost.png: .*move them"):
+        folders.find(root)
+
+
+def test_a_loose_link_to_nothing_is_named(root: Path) -> None:
+    (root / "lost.png").symlink_to("/nowhere")
+    with pytest.raises(TrainingError, match=r"lost.png can not be read \(No such file or directory\)"):
         folders.find(root)
 
 

@@ -65,6 +65,12 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     monkeypatch.setattr(checkpoint, "save", save_and_stop)
 
 
+def test_a_loss_that_is_none_any_more_is_never_the_best() -> None:
+    losses = (0.5, 0.3, float("nan"), float("nan"))
+    assert Progress([{"validation_loss": loss} for loss in losses]).best_epoch == 2
+    assert Progress([{"validation_loss": float("nan")}] * 2).best_epoch == 1
+
+
 def test_same_seed_same_weights(whole: tuple[Arrays, Progress], config: Config, tiny: Dataset) -> None:
     network, progress = train.train(config, tiny.train, tiny.test)
     assert_same(network.get_weights(), whole[0])
