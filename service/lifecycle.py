@@ -19,7 +19,7 @@ from service.engines import Engine
 from service.errors import BadPolicy, ModelError
 from service.history import History
 from service.loader import Loader
-from service.manifest import NAMED, Manifest
+from service.manifest import NAMED, NUMBERED, Manifest
 from service.metrics import Metrics
 from service.policy import PREVIOUS, STABLE, Policy
 from service.registry import Model, Registry
@@ -95,7 +95,8 @@ class Lifecycle:
         """Load what should serve, then keep an eye on the store."""
         await self.refresh()
         for name in self.repository.misnamed():
-            logger.warning("%s: %r is no name for a model; expected %s", self.settings.models, name, NAMED)
+            words = "%s: %r is left out for its name; expected for a model %s, and for a version %s"
+            logger.warning(words, self.settings.models, name, NAMED, NUMBERED)
         if not self.registry.models:
             logger.warning("no model serves: there is none in %s that can", self.settings.models)
         self.loader.considerate = True

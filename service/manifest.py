@@ -20,6 +20,10 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a model may be called; everything else under models/ is not a model."""
 NAMED = "at most 64 letters, digits, '.', '_' and '-', of which the first is a letter or a digit"
 """The same in words."""
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
+"""What the folder of a version is called."""
+NUMBERED = "a whole number from 1 to 999999999"
+"""The same in words."""
 POLARITIES = ("light-on-dark", "dark-on-light")
 PREPARATIONS = ("centred", "fit")
 

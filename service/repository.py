@@ -1,11 +1,10 @@
 """What lies under models/: which versions there are, and whether they are whole."""
 
-import re
 from itertools import islice
 from pathlib import Path
 
 from service.errors import BadVersion
-from service.manifest import NAME, Manifest, digest
+from service.manifest import NAME, VERSION, Manifest, digest
 
 MAX_FILES = 10_000
 """Files of a version that are looked at, at most."""
@@ -23,8 +22,13 @@ class Repository:
         return sorted(name for name in names if self.versions(name))
 
     def misnamed(self) -> list[str]:
-        """Folders that hold versions and are no model, as they are not called like one."""
-        return sorted(path.name for path in folders(self.root) if not NAME.fullmatch(path.name) and numbers(path))
+        """Folders that are nothing to us for their names: such as hold versions, but are not called like a model, and
+        numbers in a model's that are none of a version.
+        """
+        models = [path for path in folders(self.root) if not NAME.fullmatch(path.name) and numbers(path)]
+        inside = [path for folder in folders(self.root) if NAME.fullmatch(folder.name) for path in folders(folder)]
+        versions = [path for path in inside if path.name.isdecimal() and not VERSION.fullmatch(path.name)]
+        return sorted(str(path.relative_to(self.root)) for path in models + versions)
 
     def versions(self, name: str) -> list[int]:
         """Versions of a model, oldest first. They compare as numbers: 10 comes after 9."""
@@ -84,7 +88,7 @@ def check(folder: Path, manifest: Manifest) -> None:
 def numbers(folder: Path) -> list[int]:
     """The folders in it that are called like a version."""
     found = (path.name for path in folders(folder))
-    return sorted(int(version) for version in found if re.fullmatch(r"[1-9][0-9]{0,8}", version))
+    return sorted(int(version) for version in found if VERSION.fullmatch(version))
 
 
 def folders(root: Path) -> list[Path]:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.manifest import Golden, Input, Manifest, digest
+from service.manifest import VERSION, Golden, Input, Manifest, digest
 from training.checkpoint import Progress
 from training.config import SPLIT_SEED, Config
 from training.datasets import Dataset, Part, Pixels
@@ -225,7 +225,7 @@ def claim(draft: Path, folder: Path, manifest: Manifest, draw: Callable[[Path], 
     paths = sorted(path for path in draft.rglob("*") if path.is_file())
     files = {path.relative_to(draft).as_posix(): digest(path) for path in paths if path.name != "report.json"}
     while True:
-        version = 1 + max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=0)
+        version = 1 + max((int(path.name) for path in folder.iterdir() if VERSION.fullmatch(path.name)), default=0)
         replace(manifest, version=version, files=files).write(draft)
         draw(draft)
         for path in (*draft.rglob("*"), draft):

@@ -88,12 +88,13 @@ def test_what_can_not_serve_is_said(store: Store, caplog: pytest.LogCaptureFixtu
 
 
 def test_folders_that_are_called_like_no_model_are_named(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    for folder in ("my signs/1", ".git/objects", "lost+found"):
+    for folder in ("my signs/1", "signs/1700000000", ".git/objects", "lost+found", "mnist/eval"):
         (store.root / folder).mkdir(parents=True)
 
     async def body(_: Lifecycle) -> None:
-        assert "'my signs' is no name for a model" in caplog.text
-        assert caplog.text.count("no name for a model") == 1
+        assert "'my signs' is left out for its name" in caplog.text
+        assert "'signs/1700000000' is left out for its name" in caplog.text
+        assert caplog.text.count("left out for its name") == 2
 
     check(store, body)
 
@@ -451,6 +452,17 @@ def test_a_start_with_a_broken_stable_version_falls_back_to_the_previous_one(sto
     check(store, body)
 
 
+def test_a_start_without_the_stable_version_has_the_newest_that_is_not_on_trial(store: Store) -> None:
+    for version in (1, 2, 3):
+        store.add(version)
+    store.policy({"versions": [1, 2], "labels": {"stable": 9}, "canary": {"version": 3, "share": 0.1}})
+
+    async def body(lifecycle: Lifecycle) -> None:
+        assert serving(lifecycle)[0] == 2
+
+    check(store, body)
+
+
 def test_a_request_that_has_its_version_gets_that_versions_answer(store: Store) -> None:
     store.add(1)
 
@@ -532,6 +544,10 @@ def test_history_is_bounded_and_survives_strangers(store: Store) -> None:
         events = lifecycle.history.read("mnist")
         assert len(events) == 200
         assert events[-1].version == 2999
+        lifecycle.history.add("mnist", "refused", 7, "a line\u2028and\x85another")
+        with path.open("ab") as file:
+            file.write(b"\xff\n")
+        assert lifecycle.history.read("mnist")[-1].reason == "a line\u2028and\x85another"
 
     check(store, body)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from service.errors import BadManifest
-from service.manifest import Manifest
+from service.manifest import VERSION, Manifest
 
 FILE = "report.json"
 
@@ -27,7 +27,7 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> None:
 
 def find_before(model: Path, version: float = float("inf")) -> Path | None:
     """The newest version in `model` that is older than `version`; none before the first."""
-    older = [path for path in model.iterdir() if path.name.isdecimal() and int(path.name) < version]
+    older = [path for path in model.iterdir() if VERSION.fullmatch(path.name) and int(path.name) < version]
     return max(older, key=lambda path: int(path.name), default=None)
 
 

@@ -14,6 +14,8 @@ def test_the_version_before_is_the_newest_older_one(tmp_path: Path) -> None:
     assert find_before(tmp_path) == tmp_path / "10"
     assert find_before(tmp_path, 10) == tmp_path / "9"
     assert find_before(tmp_path, 1) is None
+    (tmp_path / "1700000000").mkdir()  # which the server does not see
+    assert find_before(tmp_path) == tmp_path / "10"
 
 
 def test_says_which_answers_changed_sides(manifest: Manifest, report: dict[str, Any], tmp_path: Path) -> None:
