@@ -56,6 +56,8 @@ CLAIMS = ".claims"
 GLANCE_S = 0.05
 PATIENCE_S = 1.0
 """Seconds that the others have to find it."""
+STALE_S = 60.0
+"""Seconds after which nobody waits for it any more."""
 
 
 class Call(NamedTuple):
@@ -141,10 +143,14 @@ class Feedback:
         self.forget(request_id)
         self.calls[request_id] = call
         self.bytes += pixels.nbytes
-        while self.calls and self.too_much():
-            self.forget(next(iter(self.calls)))
+        self.forget_oldest()
         for index in np.flatnonzero(probabilities[:MAX_PICTURES].max(axis=1) < self.settings.feedback_below).tolist():
             self.keep_unsure(call, index)
+
+    def forget_oldest(self) -> None:
+        """Keep to the caps."""
+        while self.calls and self.too_much():
+            self.forget(next(iter(self.calls)))
 
     def too_much(self) -> bool:
         oldest = next(iter(self.calls.values()))
@@ -201,6 +207,7 @@ class Feedback:
 
     async def settle(self, claim: Claim) -> dict[str, str] | None:
         """Keep a picture that this worker remembers; None if it does not."""
+        self.forget_oldest()
         call = self.calls.get(claim.request_id)
         if call is None or claim.picture not in call.places:
             return None
@@ -219,18 +226,17 @@ class Feedback:
             return None
         path = self.root / CLAIMS / f"{uuid.uuid4().hex}.json"
         answer = path.with_suffix(".answer")
-        with whole(path, lasting=False) as file:
-            file.write(json.dumps(claim._asdict()).encode())
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end and not answer.exists():
-            await asyncio.sleep(GLANCE_S / 2)
-        path.unlink(missing_ok=True)
         try:
-            reply: dict[str, str] = json.loads(answer.read_bytes())
-        except FileNotFoundError:
-            return None
-        answer.unlink(missing_ok=True)
-        return reply
+            with whole(path, lasting=False) as file:
+                file.write(json.dumps(claim._asdict()).encode())
+            end = time.monotonic() + PATIENCE_S
+            while time.monotonic() < end and not answer.exists():
+                await asyncio.sleep(GLANCE_S / 2)
+            reply: dict[str, str] | None = json.loads(answer.read_bytes()) if answer.exists() else None
+            return reply
+        finally:
+            path.unlink(missing_ok=True)
+            answer.unlink(missing_ok=True)
 
     async def watch(self) -> None:
         """Answer the claims of the other workers, where this one remembers the call."""
@@ -257,14 +263,18 @@ class Feedback:
             logger.error("a picture can not be kept: %s", error)
             reply = {"failed": str(error.strerror)}
         if reply is not None:
-            with contextlib.suppress(FileNotFoundError):
-                with whole(path.with_suffix(".answer"), lasting=False) as file:
-                    file.write(json.dumps(reply).encode())
+            told = path.with_suffix(".answer")
+            with whole(told, lasting=False) as file:
+                file.write(json.dumps(reply).encode())
+            try:
                 path.unlink()
+            except FileNotFoundError:  # whoever asked has read it, or has given up
+                told.unlink(missing_ok=True)
 
     async def age(self) -> None:
         """Look at the caps now, and once in a while."""
         while True:
+            self.forget_oldest()
             try:
                 await asyncio.get_running_loop().run_in_executor(self.writer, self.prune)
             except OSError:
@@ -294,6 +304,10 @@ class Feedback:
     def prune(self) -> None:
         """Remove what is too old, then what is too much."""
         kept = []
+        for path in (self.root / CLAIMS).glob("*"):  # of workers that were killed
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - STALE_S:
+                    path.unlink()
         for path in self.root.glob("*/*/*/*.png"):
             with contextlib.suppress(FileNotFoundError):
                 found = path.stat()

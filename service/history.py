@@ -65,8 +65,8 @@ class History:
     def read(self, name: str) -> list[Event]:
         """The latest events of a model, oldest first."""
         try:
-            lines = (self.root / name / FILE).read_text(encoding="utf-8").splitlines()[-SHOWN:]
-        except (OSError, UnicodeDecodeError):
+            lines = (self.root / name / FILE).read_bytes().splitlines()[-SHOWN:]
+        except OSError:
             lines = []
         written = [event for line in lines if (event := parse(line)) is not None]
         return written if self.kept(name) else (written + list(self.recent.get(name, ())))[-SHOWN:]
@@ -89,7 +89,7 @@ def append(path: Path, line: str) -> None:
             file.write(line.encode())
 
 
-def parse(line: str) -> Event | None:
+def parse(line: bytes) -> Event | None:
     """One line of the file; None where somebody else has written there."""
     try:
         return Event(**json.loads(line))

@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     hang_s: float = Field(
         default=30.0,
         gt=0,
+        le=86_400,
         description="Seconds without a sign of life after which a worker ends itself, to be replaced.",
     )
     inside: bool = Field(

@@ -257,7 +257,9 @@ def test_memory_is_bounded(tmp_path: Path, store: Store, client: TestClient, mon
     assert list(keeping.calls) == [f"n{number}" for number in range(20, 30)]
     assert keeping.bytes == 10 * 784
     monkeypatch.setattr(feedback, "RECENT_S", -1)
-    ask(client, 3, request_id="last")
+    reply = client.post("/feedback", json={"request_id": "n29", "picture": 0})
+    assert reply.status_code == 404
+    assert kept(tmp_path) == []
     assert not keeping.calls
     assert keeping.bytes == 0
 
