@@ -40,10 +40,8 @@ class Settings:
             raise ValueError(f"not a URL: {error}") from error
         if self.url.scheme not in ("http", "https") or not self.url.host:
             raise ValueError(f"not the URL of a server: {self.url}; expected: something like {DEFAULT_URL}")
-        self.token = (token or os.environ.get("CONVOLVE_ADMIN_TOKEN") or "").strip()
-        if not (self.token.isascii() and (self.token + "x").isprintable()):
-            raise ValueError("the token has signs that no header takes")
-        self.canary_key = canary_key
+        self.token = check_header("token", token or os.environ.get("CONVOLVE_ADMIN_TOKEN"))
+        self.canary_key = check_header("canary_key", canary_key)
         self.patience = patience or Patience()
 
     def of_httpx(self) -> dict[str, Any]:
@@ -55,12 +53,24 @@ class Settings:
     ) -> httpx2.Request:
         """The request of a call. It keeps its id from try to try."""
         request = http.build_request(call.method, call.path, params=call.params or None, **call.body)
-        request.headers["x-request-id"] = request_id or uuid.uuid4().hex
+        request.headers["x-request-id"] = check_header("request_id", request_id) or uuid.uuid4().hex
         if self.canary_key:
             request.headers["x-canary-key"] = self.canary_key
         if call.admin and self.token:
             request.headers["authorization"] = f"Bearer {self.token}"
         return request
+
+
+def check_header(name: str, value: str | None) -> str:
+    """What is sent as a header, without blanks around it; empty where there is none.
+
+    Raises:
+        ValueError: No header takes it.
+    """
+    value = (value or "").strip()
+    if not (value.isascii() and (value + "x").isprintable()):
+        raise ValueError(f"the {name} has signs that no header takes")
+    return value
 
 
 def limit(request: httpx2.Request, tries: Tries) -> None:
@@ -81,7 +91,7 @@ class Client:
         sleep: How pauses between tries are spent.
 
     Raises:
-        ValueError: The URL is none, or the token can not be one.
+        ValueError: The URL is none, or the token or the key can not be one.
 
     Every method raises `Unreachable` where nobody answers in time, `Problem` where the server refuses, and `BadAnswer`
     where what answers is no Convolve.

@@ -138,6 +138,8 @@ def chunks(pictures: Iterable[Picture], most: int) -> Iterator[Chunk]:
     """Pictures in order, `most` and `MAX_CHUNK_BYTES` at a time; each is read when its turn has come."""
     if isinstance(pictures, str | bytes | bytearray | os.PathLike):
         raise TypeError("predict_many takes many pictures; for one there is predict")
+    if most < 1:
+        raise ValueError(f"chunk must be at least 1, found {most}")
     chunk, size = Chunk(), 0
     for picture in pictures:
         try:

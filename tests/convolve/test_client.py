@@ -265,6 +265,20 @@ def test_what_is_no_url(url: str) -> None:
         Client(url)
 
 
+@pytest.mark.parametrize("value", ["a\nb", "ключ"])
+def test_what_is_no_header(value: str) -> None:
+    for name in ("token", "canary_key"):
+        with pytest.raises(ValueError, match=f"the {name} has signs that no header takes"):
+            Client(**{name: value})
+    with Client() as client, pytest.raises(ValueError, match="the request_id has signs"):
+        client.predict(b"x", request_id=value)
+
+
+def test_a_chunk_is_one_picture_at_least() -> None:
+    with Client() as client, pytest.raises(ValueError, match="at least 1, found 0"):
+        next(client.predict_many([b"x"], chunk=0))
+
+
 def test_the_address_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONVOLVE_URL", "http://127.0.0.1:1")
     with Client() as client, pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
