@@ -41,6 +41,9 @@ BREATH_S = 1.0
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 MAX_HEAD = 64 * 1024
 """Bytes of a request before its body, and behind it, at most; counted from the second piece that arrives."""
+KEEP_ALIVE_S = 75
+"""Seconds that a caller may be silent between two requests. Who asks again in the very moment in which we hang up loses
+the request: uvicorn's 5 s meet whoever asks every 5 s, while 75 s outlast the minute of most proxies and pools."""
 GRACE_S = 0.2
 """Seconds in which a caller who was accepted just before the port closed can send the request."""
 
@@ -384,6 +387,7 @@ def configure(settings: Settings, board: Board) -> uvicorn.Config:
         log_level=settings.log_level,
         log_config=logs(settings.log_level),
         timeout_graceful_shutdown=settings.stop_s,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
 
 

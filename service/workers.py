@@ -37,6 +37,8 @@ UNNEEDED = ("openvino.tools.ovc", "pydantic.v1")
 take a tenth of the start, and nothing here needs them."""
 LATER = ConfigDict(defer_build=True)
 """For Pydantic: forms are made ready when they are first used. FastAPI alone has sixty, for the OpenAPI document."""
+GLANCE_S = 0.2
+"""Seconds between two looks at whether the workers have ended, or somebody is tired of waiting for that."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - preferred, as it is there even where the file system is read-only
 
 
@@ -155,3 +157,10 @@ class Manager(multiprocess.Multiprocess):
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
+
+    def join_all(self) -> None:
+        while waiting := [worker for worker in self.processes if worker.process.is_alive()]:
+            waiting[0].process.join(GLANCE_S)
+            if self.signal_queue:  # whoever asks again wants it at once, and so the workers are asked again
+                self.signal_queue.clear()
+                super().terminate_all()

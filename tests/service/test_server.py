@@ -28,6 +28,7 @@ from service import engines
 from service import server as servers
 from service.board import GONE, Board
 from service.manifest import Manifest
+from service.settings import Settings
 from tests.service.conftest import EXAMPLES, ROOT, png
 
 SEVEN = (EXAMPLES / "seven.png").read_bytes()
@@ -207,6 +208,15 @@ def test_sigterm_turns_readiness_red_answers_on_and_ends_in_time(workers: str) -
     assert set(answers) == {200}
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_second_sigterm_waits_for_nobody(workers: str) -> None:
+    with serving("--workers", workers, "--drain-s", "600") as server:
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_until(ready=False)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(PATIENCE_S)
+
+
 def test_a_worker_that_hangs_ends_itself(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import sys, time, service.engines as engines\n"
@@ -294,6 +304,21 @@ def test_a_slow_body_is_answered_408_and_harms_nobody() -> None:
     ):
         slow.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
         assert server.ask("POST", "/predict", SEVEN)[0] == 200
+        assert slow.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+def test_a_body_that_trickles_in_is_not_waited_for_for_ever() -> None:
+    with (
+        serving("--workers", "1", "--body-s", "0.5") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as slow,
+    ):
+        slow.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(100):
+            if select.select([slow], [], [], 0.1)[0]:
+                break
+            slow.sendall(b"x")
+        else:
+            raise AssertionError("nobody minds")
         assert slow.recv(4096).startswith(b"HTTP/1.1 408")
 
 
@@ -445,6 +470,10 @@ def test_workers_end_with_their_manager() -> None:
         while any(Path(f"/proc/{worker}").exists() for worker in workers):
             assert time.monotonic() < end, "a worker is still there"
             time.sleep(0.02)
+
+
+def test_a_caller_may_be_silent_for_longer_than_proxies_and_pools_are() -> None:
+    assert servers.configure(Settings(), Board()).timeout_keep_alive > 60
 
 
 def test_a_large_body_is_no_large_head(two: Server) -> None:
