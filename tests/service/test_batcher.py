@@ -134,13 +134,28 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
             first = asyncio.ensure_future(made.predict(picture(1)[None]))
             await asyncio.to_thread(engine.started.wait, 30)
             waiting = made.submit(np.stack([picture(2)] * 4))
-            with pytest.raises(QueueFull) as refusal:
-                made.submit(picture(3)[None])
-            assert refusal.value.retry_after_s >= 1
+            for seconds, wanted in ((0.001, 1), (2.1, 9)):
+                made.seconds_per_picture = seconds
+                with pytest.raises(QueueFull) as refusal:
+                    made.submit(picture(3)[None])
+                assert refusal.value.retry_after_s == wanted
             assert "4 waiting" in refusal.value.found
             engine.go.set()
             await first
             assert len((await waiting).probabilities) == 4
+
+    run(test)
+
+
+def test_more_than_fits_into_the_next_batch_is_a_jam() -> None:
+    async def test() -> None:
+        async with batcher(Reader(), max_batch=8) as made:
+            waiting = [made.submit(np.stack([picture(1)] * 8))]
+            assert not made.congested
+            waiting.append(made.submit(picture(2)[None]))
+            assert made.congested
+            await asyncio.gather(*waiting)
+            assert not made.congested
 
     run(test)
 
@@ -181,6 +196,12 @@ def test_a_picture_whose_deadline_has_passed_is_not_computed() -> None:
             with pytest.raises(DeadlineExceeded):
                 await made.predict(picture(1)[None])
             assert engine.batches == []
+            made.deadline_s = 30.0
+            late, early = made.submit(picture(1)[None]), made.submit(picture(2)[None])
+            made.queue[0].arrived -= 31
+            made.queue[1].arrived -= 29
+            assert len((await early).probabilities) == 1
+            assert isinstance(late.exception(), DeadlineExceeded)
 
     run(test)
 
@@ -188,11 +209,11 @@ def test_a_picture_whose_deadline_has_passed_is_not_computed() -> None:
 def test_a_network_that_hangs_answers_late_but_its_callers_are_told_in_time() -> None:
     async def test() -> None:
         engine = Gated()
-        async with batcher(engine, inline=False, deadline_s=0.05) as made:
+        async with batcher(engine, inline=False, deadline_s=0.1) as made:
+            made.loop.call_later(0.3, engine.go.set)
             with pytest.raises(DeadlineExceeded):
                 await made.predict(picture(1)[None])
             assert made.busy_since is not None
-            engine.go.set()
 
     run(test)
 
@@ -248,11 +269,12 @@ def test_every_stage_and_batch_is_counted() -> None:
         metrics = BatchMetrics(Metrics(registry), "fake", "1")
         limits = {"classes": 10, "max_batch": 4, "max_queue": 64, "deadline_s": 30.0}
         made = Batcher(Reader(), inline=True, board=Board(), metrics=metrics, **limits)
-        await asyncio.gather(*(made.predict(picture(number)[None]) for number in range(6)))
+        six = np.stack([picture(number) for number in range(6)])
+        await asyncio.gather(made.predict(six), *(made.predict(each[None]) for each in six[:2]))
         labels = {"model": "fake", "version": "1"}
         assert registry.get_sample_value("convolve_batch_pictures_count", labels) == 2
-        assert registry.get_sample_value("convolve_batch_pictures_sum", labels) == 6
-        assert registry.get_sample_value("convolve_stage_seconds_count", {"stage": "queue", **labels}) == 6
+        assert registry.get_sample_value("convolve_batch_pictures_sum", labels) == 8
+        assert registry.get_sample_value("convolve_stage_seconds_count", {"stage": "queue", **labels}) == 3
         assert registry.get_sample_value("convolve_stage_seconds_count", {"stage": "compute", **labels}) == 2
         assert registry.get_sample_value("convolve_queue_pictures", labels) == 0
 

@@ -41,6 +41,32 @@ def test_the_first_worker_is_one_that_is_still_there() -> None:
     assert third.first
 
 
+def test_of_many_callers_an_eighth_more_is_no_matter() -> None:
+    first = Board()
+    second = on(first, 1)
+    second.publish(3)
+    assert not first.publish(3)
+    assert first.publish(4)
+    second.publish(16)
+    assert not first.publish(18)
+    assert first.publish(19)
+
+
+def test_a_change_is_everywhere_when_the_same_serves_in_each_worker() -> None:
+    first = Board()
+    second = on(first, 1)
+    total = second.ask()
+    first.apply(total, digest=1)
+    assert not first.everywhere(total)
+    second.apply(total, digest=2)
+    assert not first.everywhere(total)
+    second.apply(total, digest=1)
+    assert first.everywhere(total)
+    second.apply(total, digest=2)
+    second.leave()
+    assert first.everywhere(total)
+
+
 def test_nobody_leaves_callers_to_a_worker_that_has_left() -> None:
     first = Board()
     second = on(first, 1)

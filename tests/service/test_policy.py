@@ -110,6 +110,7 @@ def test_load_and_unload_undo_each_other() -> None:
 def test_promoting_keeps_the_version_before_to_go_back_to() -> None:
     promoted = rules(labels={"stable": 1}).promoted(2, before=1)
     assert promoted.labels == {"stable": 2, "previous": 1}
+    assert promoted.promoted(2, before=2).labels == promoted.labels
     back = promoted.taken_back(2)
     assert back.labels == {"stable": 1}
     assert back.never == {2}

@@ -136,6 +136,8 @@ class TestPredict:
             refused(client.post(PREDICT, json={field: [{}] * 20_000}), 413, "at most 2", "20,000")
         refused(client.post(CLASSIFY, json={"examples": [[]] * 20_000}), 413, "at most 2", "20,000")
         refused(client.post(PREDICT, content=b"x" * 100_001), 413, "100,000")
+        behind = gzip.compress(json.dumps({"instances": [B64]}).encode()) + b"more"
+        refused(client.post(PREDICT, content=behind, headers={"content-encoding": "gzip"}), 400, "not whole")
         bomb = gzip.compress(bytes(1_000_000))
         refused(client.post(PREDICT, content=bomb, headers={"content-encoding": "gzip"}), 413, "100,000")
 

@@ -125,6 +125,23 @@ def test_a_share_that_grows_keeps_those_whom_it_had(store: Store) -> None:
     check(store, body)
 
 
+def test_the_next_trial_has_other_callers(store: Store) -> None:
+    tried(store, "canary", share=0.5)
+
+    async def body(_: Control, lifecycle: Lifecycle) -> None:
+        def picked() -> list[bool]:
+            found = (lifecycle.registry.get(None, headers=headers(number)) for number in range(500))
+            return [each.manifest.version != 1 for each in found]
+
+        first = picked()
+        store.add(3)
+        await lifecycle.refresh()
+        both = sum(here and there for here, there in zip(first, picked(), strict=True))
+        assert 75 < both < 175
+
+    check(store, body)
+
+
 def test_a_shadow_is_asked_and_never_heard(store: Store) -> None:
     tried(store, "shadow", Muddled())
 
@@ -288,7 +305,9 @@ STABLE = numbers(agreed=0, differed=0)
     [
         ({"agreement": 0.98}, numbers(), True),
         ({"agreement": 0.98}, numbers(agreed=970, differed=30), False),
+        ({"agreement": 1.0}, numbers(agreed=1000, differed=0), True),
         ({"failures": 0}, numbers(), True),
+        ({"failures": 0.05}, numbers(failures=50, batches=950), True),
         ({"failures": 0.01}, numbers(failures=20), False),
         ({"confidence": 0.05}, numbers(confidence=950), True),
         ({"confidence": 0.05}, numbers(confidence=900), False),
