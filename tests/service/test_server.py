@@ -540,6 +540,18 @@ def test_who_is_refused_while_sending_can_send_on_and_then_read_why(two: Server,
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
+def test_nobody_at_the_end_waits_for_who_was_refused_and_stays() -> None:
+    flags = ("--workers", "1", "--drain-s", "0", "--stop-s", "600", "--body-s", "600")
+    with (
+        serving(*flags) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as caller,
+    ):
+        caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        assert caller.recv(4096).startswith(b"HTTP/1.1 413")
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(PATIENCE_S)
+
+
 def test_who_is_refused_and_sends_on_for_ever_is_cut_off() -> None:
     with (
         serving("--workers", "1", "--body-s", "0.3") as server,
