@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -55,8 +56,17 @@ CONTENTS = {
 }
 """Where values of each datatype lie, if they are not raw."""
 
-Answering = Callable[[Shared, Any, Any], Awaitable[tuple[dict[str, Any], Serving | None]]]
-"""A method: from a question, and its call, to the fields of the answer, and who gave it."""
+
+@dataclass
+class Call:
+    """One call, as gRPC sees it, and the version that it asks, as soon as that is known."""
+
+    context: Any
+    serving: Serving | None = None
+
+
+Answering = Callable[[Shared, Any, Call], Awaitable[dict[str, Any]]]
+"""A method: from a question, and its call, to the fields of the answer."""
 
 
 @asynccontextmanager
@@ -105,13 +115,12 @@ async def handle(shared: Shared, counted: door.Counted, name: str, question: Any
         context: The call.
     """
     started = time.perf_counter()
-    serving, status, metrics = None, 200, shared.metrics
+    call, status, metrics = Call(context), 200, shared.metrics
     metrics.in_flight.inc()
     try:
         if isinstance(question, DecodeError):
             raise BadBody("the message can not be read", expected=f"a {name}Request", found="other bytes")
-        fields, serving = await METHODS[name](shared, question, context)
-        return MESSAGES[f"{name}Response"](**fields)
+        return MESSAGES[f"{name}Response"](**await METHODS[name](shared, question, call))
     except ServiceError as error:
         status = problems.status_of(error)
         metrics.rejected.labels(error.slug()).inc()
@@ -125,8 +134,9 @@ async def handle(shared: Shared, counted: door.Counted, name: str, question: Any
         refusal = refuse(context, problems.FAILURE)
     finally:
         metrics.in_flight.dec()
-        kept = counted if serving is None else serving.counted
-        door.count(metrics, kept, serving, f"grpc {name}", status, time.perf_counter() - started)
+        kept = counted if call.serving is None else call.serving.counted
+        door.count(metrics, kept, call.serving, f"grpc {name}", status, time.perf_counter() - started)
+        call.serving = None
     # Not in the midst of the error: it would live on in this one, and with it the version that it came from.
     return await context.abort(*refusal)
 
@@ -146,69 +156,71 @@ def headers(context: Any) -> Iterator[tuple[bytes, bytes]]:
             yield key.encode(), value.encode()
 
 
-def find(shared: Shared, name: str, version: str, context: Any) -> Serving:
+def find(shared: Shared, name: str, version: str, call: Call) -> Serving:
     """The version that is asked; a canary knows its callers again by their metadata, as by headers over HTTP."""
-    return shared.registry.get(name, road.number(version), headers=headers(context))
+    call.serving = shared.registry.get(name, road.number(version), headers=headers(call.context))
+    return call.serving
 
 
-async def server_live(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
-    return {"live": True}, None
+async def server_live(shared: Shared, question: Any, call: Call) -> dict[str, Any]:
+    return {"live": True}
 
 
-async def server_ready(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
+async def server_ready(shared: Shared, question: Any, call: Call) -> dict[str, Any]:
     try:
         shared.ready()
     except Overload:
-        return {"ready": False}, None
-    return {"ready": True}, None
+        return {"ready": False}
+    return {"ready": True}
 
 
-async def server_metadata(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
-    return inference.SERVER, None
+async def server_metadata(shared: Shared, question: Any, call: Call) -> dict[str, Any]:
+    return inference.SERVER
 
 
-async def model_ready(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], Serving]:
-    return {"ready": True}, find(shared, question.name, question.version, context)
+async def model_ready(shared: Shared, question: Any, call: Call) -> dict[str, Any]:
+    find(shared, question.name, question.version, call)
+    return {"ready": True}
 
 
-async def model_metadata(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], Serving]:
-    serving = find(shared, question.name, question.version, context)
-    return inference.describe(serving.manifest, shared.registry.models[serving.manifest.name].versions), serving
+async def model_metadata(shared: Shared, question: Any, call: Call) -> dict[str, Any]:
+    serving = find(shared, question.name, question.version, call)
+    return inference.describe(serving.manifest, shared.registry.models[serving.manifest.name].versions)
 
 
-async def repository_index(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
-    return {"models": inference.index(shared.registry.states(), only_ready=question.ready)}, None
+async def repository_index(shared: Shared, question: Any, call: Call) -> dict[str, Any]:
+    return {"models": inference.index(shared.registry.states(), only_ready=question.ready)}
 
 
-async def load(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
-    check(shared, question, context)
+async def load(shared: Shared, question: Any, call: Call) -> dict[str, Any]:
+    check(shared, question, call)
     await shared.control.load(question.model_name)
-    return {}, None
+    return {}
 
 
-async def unload(shared: Shared, question: Any, context: Any) -> tuple[dict[str, Any], None]:
-    check(shared, question, context)
+async def unload(shared: Shared, question: Any, call: Call) -> dict[str, Any]:
+    check(shared, question, call)
     await shared.control.unload(question.model_name)
-    return {}, None
+    return {}
 
 
-def check(shared: Shared, question: Any, context: Any) -> None:
+def check(shared: Shared, question: Any, call: Call) -> None:
     """Whether the caller may change what serves, and asks for nothing that we have not."""
-    access.check(shared, dict(headers(context)).get(b"authorization", b"").decode())
+    access.check(shared, dict(headers(call.context)).get(b"authorization", b"").decode())
     inference.check_change(question.parameters)
 
 
-async def model_infer(shared: Shared, asked: Any, context: Any) -> tuple[dict[str, Any], Serving]:
+async def model_infer(shared: Shared, asked: Any, call: Call) -> dict[str, Any]:
     """Probabilities for a tensor of pictures; raw if the question is raw."""
-    serving = find(shared, asked.model_name, asked.model_version, context)
+    serving = find(shared, asked.model_name, asked.model_version, call)
     started = time.perf_counter()
     question = read(asked, serving)
     pixels = await inference.prepare(serving, question, shared.settings.max_pictures)
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
     answers = await serving.predict(pixels)
     if shared.feedback is not None:
-        shared.feedback.remember(name_call(question, context), serving, pixels, answers.probabilities)
-    return tell(serving, question, answers), serving
+        shared.feedback.remember(name_call(question, call.context), serving, pixels, answers.probabilities)
+    return tell(serving, question, answers)
 
 
 def name_call(question: Question, context: Any) -> str:

@@ -231,9 +231,11 @@ def test_calls_are_counted(ask: Callable[..., Call]) -> None:
     call = ask(Reader())
     call("ModelInfer", model_name="mnist", inputs=[tensor()], raw_input_contents=[PICTURES.tobytes()])
     refused(call, "NOT_FOUND", model_name="nope")
+    refused(call, "INVALID_ARGUMENT", model_name="mnist", inputs=[tensor()], raw_input_contents=[b"x"])
     page = call.http.get("/metrics").text  # type: ignore[attr-defined]
     assert re.search(r'requests_total\{model="mnist",route="grpc ModelInfer",status="200",version="1"\} 1', page)
     assert re.search(r'requests_total\{model="",route="grpc ModelInfer",status="404",version=""\} 1', page)
+    assert re.search(r'requests_total\{model="mnist",route="grpc ModelInfer",status="400",version="1"\} 1', page)
 
 
 def test_models_are_loaded_and_unloaded_by_those_who_may(ask: Callable[..., Call], store: Store) -> None:
@@ -285,7 +287,7 @@ def test_an_error_of_ours_is_logged_once_and_told_without_its_reasons(
     (logged,) = [record for record in caplog.records if record.exc_info]
     assert "secret" in str(logged.exc_info)
     page = call.http.get("/metrics").text  # type: ignore[attr-defined]
-    assert re.search(r'requests_total\{model="",route="grpc ModelMetadata",status="500",version=""\} 1', page)
+    assert re.search(r'requests_total\{model="mnist",route="grpc ModelMetadata",status="500",version="1"\} 1', page)
 
 
 def test_the_compiled_messages_are_those_of_the_definition() -> None:
