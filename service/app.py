@@ -56,7 +56,7 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
                 stack.callback(feedback.close)
             microscope = stack.enter_context(closing(Microscope())) if settings.inside else None
             shared = Shared(settings, metrics, registry, control, feedback, microscope)
-            stack.enter_context(draining(shared))
+            stack.enter_context(draining(shared, lifecycle.board))
             stack.enter_context(Watchdog(registry, settings.hang_s))
             gc.freeze()  # what is loaded stays: the collector need not look at it again
             async with over_grpc(shared):

@@ -26,6 +26,7 @@ class Board:
     """
 
     def __init__(self) -> None:
+        self.over = memoryview(mmap.mmap(-1, 8)).cast("q")
         self.callers, self.computed, self.asked, self.applied, self.digests = (column() for _ in range(5))
         self.take(0)  # as long as nobody else says otherwise, there is one worker
 
@@ -33,6 +34,15 @@ class Board:
     def first(self) -> bool:
         """Whether this is the worker that does what one of them has to do: the first that is still there."""
         return next((slot for slot in range(self.taken) if self.applied[slot] != GONE), self.slot) == self.slot
+
+    @property
+    def ends(self) -> bool:
+        """Whether all workers are to end, and not only one of them, to be replaced."""
+        return self.over[0] != 0
+
+    def end(self) -> None:
+        """Tell the workers that all of them are to end."""
+        self.over[0] = 1
 
     def take(self, slot: int) -> None:
         """From now on, this process writes into `slot`."""

@@ -1,4 +1,7 @@
-"""The time between SIGTERM and the end: readiness is red so that nobody sends more, and whoever does is answered."""
+"""The time between SIGTERM and the end: readiness is red so that nobody sends more, and whoever does is answered.
+
+Where a single worker is to end, the others serve on, and readiness says so.
+"""
 
 import asyncio
 import logging
@@ -8,16 +11,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from service.board import Board
 from service.state import Shared
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def draining(shared: Shared) -> Iterator[None]:
+def draining(shared: Shared, board: Board) -> Iterator[None]:
     """On SIGTERM, turn readiness red at once and hand the signal on to the server `drain_s` later.
 
     A second SIGTERM, or Ctrl-C, is handed on at once.
+
+    Args:
+        shared: What says so.
+        board: What knows whether the other workers end as well.
     """
     server_handler = signal.getsignal(signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread() or not callable(server_handler):
@@ -27,8 +35,14 @@ def draining(shared: Shared) -> Iterator[None]:
     stop = server_handler
 
     def on_sigterm(number: int, frame: FrameType | None) -> None:
-        if shared.draining or not shared.settings.drain_s:
+        ends = board.ends or shared.settings.processes == 1
+        # To this worker, and then to all of them: that is one wish, where a whole group is sent the signal.
+        again = shared.draining and shared.ending == ends
+        shared.ending = ends
+        if again or not shared.settings.drain_s:
             stop(number, frame)
+            return
+        if shared.draining:
             return
         shared.draining = True
         logger.info("draining for %g s", shared.settings.drain_s)

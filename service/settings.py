@@ -18,6 +18,10 @@ TOGETHER = 2
 """Threads that compute for a worker whose neighbours rest: a small network gains little from more."""
 
 
+DAY_S = 86_400
+"""Nothing here takes longer; and none of it may take for ever."""
+
+
 class Settings(BaseSettings):
     """Flags (`--max-batch 32`) win over environment variables (`CONVOLVE_MAX_BATCH=32`), those over the defaults."""
 
@@ -34,7 +38,9 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    workers: int = Field(default=0, ge=0, description="Processes that answer; 0 is one for each processor core.")
+    workers: int = Field(
+        default=0, ge=0, le=1024, description="Processes that answer; 0 is one for each processor core."
+    )
     grpc_port: int | None = Field(
         default=None,
         ge=1,
@@ -43,10 +49,13 @@ class Settings(BaseSettings):
     )
     models: Path = Field(default=Path("models"), description="Folder with the models: <name>/<version>/.")
     poll_s: float = Field(
-        default=1.0, gt=0, description="Seconds between two looks at that folder: new versions, changed policies."
+        default=1.0,
+        gt=0,
+        le=DAY_S,
+        description="Seconds between two looks at that folder: new versions, changed policies.",
     )
     apply_s: float = Field(
-        default=60.0, gt=0, description="Seconds that a change by hand waits for all workers, at most."
+        default=60.0, gt=0, le=DAY_S, description="Seconds that a change by hand waits for all workers, at most."
     )
     admin_token: SecretStr | None = Field(
         default=None,
@@ -91,18 +100,22 @@ class Settings(BaseSettings):
         default=10_000, description="Milliseconds after which a picture that still waits is given up, with 504."
     )
     body_s: float = Field(
-        default=30.0, gt=0, description="Seconds in which a request's head must have arrived, and then its body."
+        default=30.0,
+        gt=0,
+        le=DAY_S,
+        description="Seconds in which a request's head must have arrived, and then its body.",
     )
     drain_s: float = Field(
         default=3.0,
         ge=0,
+        le=DAY_S,
         description="Seconds from SIGTERM until the port closes; readiness is red and calls are still answered.",
     )
     stop_s: PositiveInt = Field(default=5, description="Seconds that accepted calls then have to finish.")
     hang_s: float = Field(
         default=30.0,
         gt=0,
-        le=86_400,
+        le=DAY_S,
         description="Seconds without a sign of life after which a worker ends itself, to be replaced.",
     )
     inside: bool = Field(

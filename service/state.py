@@ -26,7 +26,9 @@ class Shared:
     microscope: Microscope | None = None
     """What looks into networks; None where that is switched off."""
     draining: bool = False
-    """Whether SIGTERM has come: readiness is red, calls are still answered."""
+    """Whether SIGTERM has come to this worker: calls are still answered, and callers asked to leave."""
+    ending: bool = False
+    """Whether it has come to all of them: readiness is red as well."""
 
     def ready(self) -> Serving:
         """The default model's version that serves, which is the sign that calls should be sent here.
@@ -35,7 +37,7 @@ class Shared:
             Draining: We are going down.
             NotReady: The default model does not serve.
         """
-        if self.draining:
+        if self.ending:
             raise Draining("the server is going down", fix="send requests to another server")
         name = self.settings.default_model
         serving = self.registry.serving.get(name)

@@ -1,13 +1,16 @@
 """Settings → running processes: one worker for each core, under uvicorn's process manager."""
 
 import ctypes
+import fcntl
 import functools
 import gc
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
+import stat
 import sys
 import tempfile
 import threading
@@ -32,6 +35,10 @@ PR_SET_PDEATHSIG = 1
 """Linux's name for it; Python has none."""
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that tells the metrics' library where the workers count together."""
+PREFIX = "convolve-"
+"""Of that folder's name."""
+HELD = "held.lock"
+"""The file in it that is locked as long as somebody counts there."""
 UNNEEDED = ("openvino.tools.ovc", "pydantic.v1")
 """What OpenVINO and FastAPI import if it is there: a converter that brings telemetry along, and another Pydantic. They
 take a tenth of the start, and nothing here needs them."""
@@ -62,7 +69,7 @@ def serve(settings: Settings) -> None:
         # uvicorn's manager has no argument for the kind of worker.
         multiprocess.Process = functools.partial(Worker, board, settings.body_s)  # type: ignore[misc, assignment]
         load()  # once, here: the workers are forked, and share it
-        manager = Manager(config, sockets=[listener])
+        manager = Manager(board, config, sockets=[listener])
         manager.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in manager.processes):
         sys.exit(STARTUP_FAILURE)
@@ -104,10 +111,24 @@ def check_port(host: str, port: int) -> None:
 @contextmanager
 def counting_together() -> Iterator[None]:
     """A folder for the metrics of all workers, gone afterwards."""
-    place = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="convolve-", dir=place) as folder:
+    place = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    sweep(place)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=place) as folder, (Path(folder) / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # held by the workers as well, as long as one of them lives
+        Path(lock.name).rename(Path(folder) / HELD)
         os.environ[FOLDER] = folder
         yield
+
+
+def sweep(place: Path) -> None:
+    """Remove such folders of ours that nobody holds any more: those of servers that were killed."""
+    for folder in place.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            if found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode):
+                with (folder / HELD).open("r+") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
 
 
 class Worker(multiprocess.Process):
@@ -152,7 +173,12 @@ def follow(manager: int) -> None:
 class Manager(multiprocess.Multiprocess):
     """uvicorn's manager: starts the workers, asks them for a sign of life, replaces the dead, passes signals on."""
 
+    def __init__(self, board: Board, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self.board = board
+
     def terminate_all(self) -> None:
+        self.board.end()
         # The workers close the port when they have drained. Were it still open here, callers would queue up in vain.
         for listener in self.sockets:
             listener.close()

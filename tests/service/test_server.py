@@ -29,6 +29,7 @@ from service import server as servers
 from service.board import GONE, Board
 from service.manifest import Manifest
 from service.settings import Settings
+from service.workers import PREFIX, SHARED_MEMORY
 from tests.service.conftest import EXAMPLES, ROOT, png
 
 SEVEN = (EXAMPLES / "seven.png").read_bytes()
@@ -215,6 +216,47 @@ def test_a_second_sigterm_waits_for_nobody(workers: str) -> None:
         server.wait_until(ready=False)
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(PATIENCE_S)
+
+
+def test_while_one_worker_is_replaced_the_server_is_ready(two: Server) -> None:
+    (leaving, *_) = two.workers()
+    os.kill(leaving, signal.SIGTERM)
+    end = time.monotonic() + PATIENCE_S
+    while leaving in two.workers() or len(two.workers()) < 2:
+        assert two.ask("GET", "/health/ready")[0] == 200
+        assert two.ask("POST", "/predict", SEVEN)[0] == 200
+        assert time.monotonic() < end
+    two.wait_until(ready=True)
+
+
+def test_a_signal_to_the_whole_group_is_one_wish() -> None:
+    with serving("--workers", "2", "--drain-s", "600") as server:
+        for process in (*server.workers(), server.process.pid):
+            os.kill(process, signal.SIGTERM)
+        server.wait_until(ready=False)
+        time.sleep(1)  # in which the manager passes it on
+        assert server.ask("POST", "/predict", SEVEN)[0] == 200
+        assert len(server.workers()) == 2
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(PATIENCE_S)
+
+
+def test_what_a_killed_server_leaves_behind_is_removed_by_the_next() -> None:
+    def there() -> set[Path]:
+        return {path for path in SHARED_MEMORY.glob(f"{PREFIX}*") if path.is_dir()}
+
+    before = there()
+    with serving("--workers", "2") as server:
+        (left,) = there() - before
+        workers = server.workers()
+        with serving("--workers", "2"):
+            assert left in there()  # somebody counts in it
+        server.process.kill()
+        while any(Path(f"/proc/{worker}").exists() for worker in workers):
+            time.sleep(0.02)
+    assert left in there()
+    with serving("--workers", "2"):
+        assert left not in there()
 
 
 def test_a_worker_that_hangs_ends_itself(tmp_path: Path) -> None:

@@ -23,7 +23,17 @@ def test_flags_win_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.port, settings.max_batch) == (9001, 7)
 
 
-@pytest.mark.parametrize("flag", [["--port", "x"], ["--max-batch", "0"], ["--max-queue", "1"], ["--hang-s", "inf"]])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ["--port", "x"],
+        ["--max-batch", "0"],
+        ["--max-queue", "1"],
+        ["--hang-s", "inf"],
+        ["--drain-s", "inf"],
+        ["--workers", "2000"],
+    ],
+)
 def test_a_bad_value_is_wrong_usage_and_names_the_setting(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(flag) == 2
     assert flag[0].strip("-").replace("-", "_") in capsys.readouterr().err.lower()
