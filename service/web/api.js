@@ -5,11 +5,13 @@ import { unpack } from "./safetensors.js";
 /** What the service said when it could not answer. */
 export class Refusal extends Error {
   constructor(status, problem) {
-    super([problem.detail ?? "The service did not answer.", problem.found && `Found: ${problem.found}.`, problem.fix]
-      .filter(Boolean).join(" "));
+    super([problem.detail ?? "the service did not answer", problem.found && `found: ${problem.found}`, problem.fix]
+      .filter(Boolean).map(sentence).join(" "));
     this.status = status;
   }
 }
+
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
 
 const PATIENCE_MS = 30_000;
 // Whoever looks at this page meets one version, while a new one is tried out on some of the callers.
@@ -37,8 +39,9 @@ function post(path, picture, query) {
 const arrays = async (response) => unpack(await (await response).arrayBuffer());
 const json = async (response) => (await response).json();
 
+/** Nothing of it is kept to train on. */
 export async function predict(picture, query = {}) {
-  const answer = await json(post("predict", picture, query));
+  const answer = await json(post("predict", picture, { ...query, feedback: "none" }));
   return { ...answer, ...answer.predictions[0] };
 }
 export const inside = (picture, query = {}) => arrays(post("inside", picture, { ...query, format: "safetensors" }));

@@ -65,6 +65,7 @@ export class Compare {
     this.others = models.filter((model) => model.state === "serving" && model !== answering && shape(model) === shape(answering));
     this.kept = this.other = null; // another version may have answered those
     byId("compare-pair").hidden = true;
+    this.words.textContent = "";
     byId("versions").replaceChildren(...this.others.map(({ name, version }, index) => h("option", { value: index }, `${name} ${version}`)));
     byId("versions-words").textContent = this.others.length ? "" : "Only one version with such an input serves at the moment. As soon as a second one does, it can be asked here about the same drawing.";
     byId("versions-choice").hidden = !this.others.length;
@@ -74,10 +75,10 @@ export class Compare {
   async ask(picture, current, view) {
     const { name, version, labels } = this.others[byId("versions").value];
     const query = { model: name, version };
-    const [answer, { arrays }] = await Promise.all([api.predict(picture, query), api.inside(picture, query)]);
+    const { arrays, facts } = await api.inside(picture, query); // in the same arithmetic as A
     this.kept = current;
     this.asked = current.values;
-    this.other = { ...current, labels, probabilities: answer.probabilities, values: arrays };
+    this.other = { ...current, labels, probabilities: facts.probabilities, values: arrays };
     this.words.textContent = `A is ${this.answering.name} ${this.answering.version}, B is ${name} ${version}.`;
     this.show(current, view);
   }

@@ -22,6 +22,7 @@ export function number(value, digits = 4) {
 /** A number as text: so many decimals, more where it would round to nothing. */
 export function text(value, digits = 4) {
   if (value === 0) return "0";
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value > 0 ? "∞" : "−∞";
   if (Math.abs(value) < 10 ** -digits / 2) return value.toExponential(1);
   return Math.abs(value) >= 1e6 ? value.toExponential(2) : value.toFixed(digits);
 }

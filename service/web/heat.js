@@ -18,7 +18,9 @@ export class Heat {
       this.draw();
     });
     for (const type of ["pointermove", "pointerdown"]) this.canvas.addEventListener(type, (event) => this.point(event));
-    this.canvas.addEventListener("pointerleave", () => this.uncover());
+    this.canvas.addEventListener("pointerleave", ({ pointerType }) => {
+      if (pointerType === "mouse") this.draw(); // a finger leaves at once, and its answer is to be read
+    });
     this.canvas.addEventListener("keydown", (event) => this.keydown(event));
   }
 
@@ -36,6 +38,12 @@ export class Heat {
     this.pixels = pixels;
     if (!this.chosen) this.select.value = answer.probabilities.indexOf(Math.max(...answer.probabilities));
     this.draw();
+  }
+
+  /** There is none for the picture at hand. */
+  refuse(error) {
+    this.clear();
+    this.words.textContent = error.message;
   }
 
   clear() {
@@ -108,7 +116,8 @@ export class Heat {
     outline(this.canvas, rows, columns, { rows: span(row, rows), columns: span(column, columns) }, true);
     this.bars.show(this.labels, covered[row][column], probabilities);
     const wanted = Number(this.select.value);
-    this.words.textContent = `With this place covered: ${this.labels[wanted]} goes from ${percent(probabilities[wanted])} to ${percent(covered[row][column][wanted])}.`;
+    const [from, to] = [probabilities, covered[row][column]].map((each) => percent(each[wanted]));
+    this.words.textContent = `With this place covered: ${this.labels[wanted]} ${from === to ? `stays at ${from}` : `goes from ${from} to ${to}`}.`;
   }
 
   uncover() {

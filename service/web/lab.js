@@ -55,7 +55,7 @@ function startConvolution() {
   const compute = () => {
     if (!state.image || !state.filter) return;
     const stride = whole(byId("lab-stride")), padding = whole(byId("lab-padding"));
-    grid(byId("lab-result"), convolve(state.image, state.filter, { stride, padding }), "Feature map");
+    grid(byId("lab-result"), convolve(state.image, state.filter, { stride, padding }), "Feature map", 2);
     const n = state.image.length, f = state.filter.length, found = size(n, f, padding, stride);
     byId("lab-size").textContent = `(n + 2p − f) / s + 1 = (${n} + 2·${padding} − ${f}) / ${stride} + 1 = ${text(found, Number.isInteger(found) ? 0 : 2)}${Number.isInteger(found) ? "" : `, so ${Math.floor(found)} fit`}`;
   };

@@ -10,7 +10,7 @@ export async function write(view, drawing) {
   return `#${parts}`;
 }
 
-/** The opposite of `write`: {view, drawing}, or null where the fragment is none of ours. */
+/** The opposite of `write`: {view, drawing, broken}, or null where the fragment is none of ours. */
 export async function read(fragment) {
   const parts = new URLSearchParams(fragment.replace(/^#/, ""));
   if (parts.get("v") !== VERSION) return null;
@@ -21,7 +21,7 @@ export async function read(fragment) {
     scale: parts.get("scale") === "map" ? "map" : "common",
   };
   const drawing = parts.has("drawing") ? await unpack(parts.get("drawing")).catch(() => null) : null;
-  return { view, drawing };
+  return { view, drawing, broken: parts.has("drawing") && !drawing };
 }
 
 /** {strokes} or {pixels, rows, columns, channels} → text: strokes begin with 0, grey pixels with 1, colours with 3. */
@@ -34,7 +34,8 @@ async function unpack(text) {
   const bytes = await squeeze(fromText(text), new DecompressionStream("deflate-raw"));
   if (bytes[0]) {
     const [channels, rows, columns, ...pixels] = bytes;
-    return pixels.length === rows * columns * channels ? { pixels, rows, columns, channels } : null;
+    const known = [1, 3].includes(channels) && pixels.length > 0;
+    return known && pixels.length === rows * columns * channels ? { pixels, rows, columns, channels } : null;
   }
   const strokes = [];
   for (let at = 1; at < bytes.length;) {

@@ -23,6 +23,9 @@ import * as strip from "./strip.js";
 
 const LIVE_GAP_MS = 15;
 const HEAT_DELAY_MS = 250; // the next stroke's answer goes first
+const STALE_MS = 1000; // after which values of an older drawing are shown as such
+const WAITING_MS = 150; // after which it is said that weights are on their way
+const AGAIN_MS = 2000;
 const NARROW = matchMedia("(max-width: 40rem)"); // as in style.css: what is chosen is shown below, out of sight
 const SAMPLE = "examples/seven.png";
 
@@ -44,6 +47,11 @@ let drawingNumber = 0; // counts changes of the drawing, so that what comes late
 let explained = 0; // counts the sums written out, for the same reason
 let rendering = 0;
 let heating = 0;
+let staling = 0;
+let trying = 0;
+let taken = 0; // counts the pictures that were chosen: the last one is meant
+let started = false; // whether the first attempt to find out about the version is over
+let unread = false; // whether looking inside failed, for a reason that may be over
 let lit = false; // whether the drawing shows where the chosen value comes from
 let view = { layer: "conv_1", map: 0, row: 12, column: 12, stage: "after", scale: "common" };
 
@@ -54,15 +62,16 @@ const live = new Latest(async () => {
   const number = drawingNumber;
   const picture = await pad.picture();
   const late = () => pad.empty || (number !== drawingNumber && !pad.stroke);
-  const found = await api.predict(picture, { include: "seen", feedback: "none" });
+  const found = await api.predict(picture, { include: "seen" });
   if (late()) return;
-  if (model && !answers(found)) await adopt(found); // another version answers since
+  const settled = () => number === drawingNumber && !pad.stroke;
+  // Another version answers since, or what answers could not be found out.
+  if (started && (!model || !answers(found) || (unread && settled()))) await adopt(found);
   answer = found;
   bars.show(labels ?? labelsOf(found), found.probabilities, before);
   showBest();
-  const settled = number === drawingNumber && !pad.stroke;
-  if (settled && network) return deep.ask(); // which brings what the network sees, too
-  if (settled) tell();
+  if (settled() && network) return deep.ask(); // which brings what the network sees, too
+  if (settled()) tell();
   await seen.showFile(found.seen, late);
 }, refuseDrawing, LIVE_GAP_MS);
 
@@ -74,24 +83,31 @@ const deep = new Latest(async () => {
   if (number !== drawingNumber) return;
   if (!answers(facts)) return live.ask(); // whatever is shown belongs to one version
   network.values = arrays;
+  network.drawn = number;
   network.probabilities = facts.probabilities;
   seen.show(arrays["seen.pixels"], { ...facts.seen, warning: answer.seen.warning });
   lab.setDrawing(arrays["seen.pixels"]);
   await renderNow();
   if (number !== drawingNumber) return;
   tell(); // only now: whatever is shown belongs to this answer
+  clearTimeout(staling);
   document.body.classList.remove("blank");
   clearTimeout(heating);
-  heating = setTimeout(() => heat.ask(picture, {}, arrays["seen.pixels"]).catch(refuse), HEAT_DELAY_MS);
+  heating = setTimeout(() => heat.ask(picture, {}, arrays["seen.pixels"]).catch((error) => heat.refuse(error)), HEAT_DELAY_MS);
 }, (error) => {
   forgetInside();
   refuse(error);
+  tryAgain(error);
 });
 
 pad.addEventListener("change", () => {
   drawingNumber++;
   clearTimeout(heating);
+  clearTimeout(trying);
+  clearTimeout(staling);
+  staling = setTimeout(() => document.body.classList.add("blank"), STALE_MS);
   lit = false;
+  offer();
   if (pad.empty) forget();
   else live.ask();
 });
@@ -127,6 +143,7 @@ function forgetInside() {
 function offer() {
   byId("save").disabled = !answer;
   for (const name of ["keep", "compare-versions"]) byId(name).disabled = !current();
+  for (const name of ["play", "step"]) byId(name).disabled = !network?.values;
 }
 
 function showBest() {
@@ -153,6 +170,13 @@ function refuse(error) {
 function refuseDrawing(error) {
   forget();
   refuse(error);
+  tryAgain(error);
+}
+
+/** What is no fault of the drawing may be over soon. */
+function tryAgain({ status }) {
+  clearTimeout(trying);
+  if (!(status >= 400 && status < 500) || status === 429) trying = setTimeout(() => live.ask(), AGAIN_MS);
 }
 
 // The pad's tools
@@ -170,11 +194,16 @@ byId("erase").addEventListener("click", (event) => {
   if (answer) bars.show(labels ?? labelsOf(answer), answer.probabilities, before);
 });
 
+/** Draw on a picture that was chosen last, unless somebody has drawn since. */
 async function take(file) {
+  const number = ++taken, drawn = drawingNumber;
+  const late = () => number !== taken || drawn !== drawingNumber;
   try {
-    pad.set(await sources.open(file));
-  } catch {
-    byId("prediction").textContent = "This is not a picture that can be shown here: PNG, JPEG, WebP, BMP or GIF.";
+    const picture = await sources.open(await file);
+    if (!late()) pad.set(picture);
+  } catch (error) {
+    const words = "This is not a picture that can be shown here: PNG, JPEG, WebP, BMP or GIF.";
+    if (!late()) byId("prediction").textContent = error instanceof api.Refusal ? error.message : words;
   }
 }
 
@@ -243,6 +272,7 @@ async function renderNow() {
   const stage = layer.activation ? `, ${view.stage} ${{ relu: "ReLU", softmax: "softmax" }[layer.activation]}` : "";
   const place = layer.shape.length === 3 ? `${maps > 1 ? `map ${view.map}, ` : ""}row ${view.row}, column ${view.column}`
     : `value ${view.row * columns + view.column}`;
+  byId("value").setAttribute("aria-live", steps.running ? "off" : "polite"); // not each of its steps
   byId("value").textContent = `${layer.name}, ${place}${stage}: ${text(valueAt(network, view))}`;
   for (const name of ["stage", "scale"]) {
     for (const radio of document.getElementsByName(name)) radio.checked = radio.value === view[name];
@@ -255,16 +285,19 @@ async function renderNow() {
 /** The sum; what comes late for another value is dropped. */
 async function writeOut() {
   const number = ++explained;
+  const say = (...words) => number === explained && byId("sum").replaceChildren(...words);
+  const waiting = setTimeout(say, WAITING_MS, "The weights are on their way.");
   try {
-    const elements = await explain(network, view);
-    if (number === explained) byId("sum").replaceChildren(...elements);
+    say(...await explain(network, view));
   } catch (error) {
-    if (number === explained) byId("sum").textContent = error.message;
+    say(error.message);
+  } finally {
+    clearTimeout(waiting);
   }
 }
 
 /** What is compared: the picture at hand with its values and its answer. */
-const current = () => network?.values && {
+const current = () => network?.values && network.drawn === drawingNumber && {
   labels: network.labels, layers: network.layers, values: network.values, probabilities: network.probabilities,
 };
 
@@ -308,7 +341,8 @@ addEventListener("hashchange", restore);
 async function restore() {
   const found = await link.read(location.hash);
   if (!found) return false;
-  const { view: wanted, drawing: drawn } = found;
+  const { view: wanted, drawing: drawn, broken } = found;
+  if (broken) byId("shared").textContent = "The drawing in this link can not be read.";
   if (drawn?.strokes) pad.set(null, drawn.strokes);
   if (drawn?.pixels) pad.set(sources.fromPixels(drawn.pixels, drawn.rows, drawn.columns, drawn.channels));
   go(wanted);
@@ -323,18 +357,25 @@ const answers = (found) => found.model === model.name && found.version === model
 /** Show the version that answers now, and look into that one. */
 async function adopt(answering) {
   const models = await api.models();
-  model = models.find(({ name, version }) => name === answering.model && String(version) === String(answering.version));
+  const found = models.find(({ name, version }) => name === answering.model && String(version) === String(answering.version));
+  if (!found?.input) throw new Error("Another version is taking over.");
+  model = found;
   const parts = [`${model.name} ${model.version}`, model.accuracy?.test && `${percent(model.accuracy.test)} right on the test set`,
     model.precision && `answers in ${model.precision}`];
   byId("model").textContent = parts.filter(Boolean).join(" · ");
+  byId("arithmetic").textContent = model.precision && model.precision !== "f32"
+    ? `All of it, and what is compared, is computed in f32; the answer above in ${model.precision}, and may differ a little.` : "";
   compare.offerVersions(models, model);
   seen.centred = model.input.preparation === "centred";
+  unread = false;
   network = await Network.load(model).catch((error) => {
+    unread = ![404, 422].includes(error.status);
     byId("closed").textContent = error.status === 404
       ? "Looking inside is switched off on this server. Draw, and the network answers all the same."
       : `The network can not be looked into here. ${error.message}`;
     return null;
   });
+  if (network) byId("closed").textContent = "";
   document.body.classList.toggle("closed", !network);
   labels = model.labels;
   if (!answer) bars.show(labels, labels.map(() => 0));
@@ -351,8 +392,9 @@ async function start() {
   strip.start();
   sources.listen(take, refuse);
   const shown = restore().then((found) => found || showSample().catch(() => {})); // a server may have no examples
-  await adopt(await api.ready());
-  sources.offerExamples(byId("examples"), take, refuse).catch(() => {});
+  sources.offerExamples(byId("examples"), take).catch(() => {});
+  await api.ready().then(adopt).catch(refuse); // then the first answer brings it
+  started = true;
   await shown;
   pad.dispatchEvent(new Event("settle")); // now with what is inside
 }

@@ -19,6 +19,7 @@ export class Pad extends EventTarget {
     this.pen = 20;
     this.erasing = false;
     this.stroke = null;
+    this.active = null; // the pointer that draws the stroke; none where keys do
     this.pointer = { x: SIDE / 2, y: SIDE / 2, shown: false };
     for (const type of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
       canvas.addEventListener(type, (event) => this[type](event));
@@ -35,8 +36,9 @@ export class Pad extends EventTarget {
   // Pointers: mouse, finger, pen.
 
   pointerdown(event) {
-    if (event.button > 0 || this.stroke) return;
+    if (event.button > 0 || (this.stroke && this.active !== null)) return;
     event.preventDefault();
+    this.lift(); // the keyboard's pen
     this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(event.pointerId);
     this.active = event.pointerId;
@@ -51,7 +53,9 @@ export class Pad extends EventTarget {
   }
 
   pointerup(event) {
-    if (event.pointerId === this.active) this.lift();
+    if (event.pointerId !== this.active) return;
+    [this.pointer.x, this.pointer.y] = this.place(event); // where keys go on
+    this.lift();
   }
 
   pointercancel(event) {
@@ -105,7 +109,7 @@ export class Pad extends EventTarget {
 
   lift() {
     if (!this.stroke) return;
-    this.stroke = null;
+    this.stroke = this.active = null;
     this.draw();
     this.dispatchEvent(new Event("settle"));
   }
@@ -131,7 +135,7 @@ export class Pad extends EventTarget {
   }
 
   show(base, strokes) {
-    this.stroke = this.region = null;
+    this.stroke = this.active = this.region = null;
     this.base = base;
     this.strokes = strokes;
     this.changed();

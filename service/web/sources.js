@@ -6,7 +6,7 @@ import { byId, h } from "./dom.js";
 
 const SHOWN = 1024; // pixels on the longer side that are kept to be drawn
 
-/** Call `take(file)` for each picture that arrives, and `refuse(error)` where none does. */
+/** Call `take(file)` for each picture that arrives, or is to arrive, and `refuse(error)` where none does. */
 export function listen(take, refuse) {
   byId("choose").addEventListener("click", () => byId("file").click());
   byId("camera").addEventListener("click", () => shoot(byId("viewfinder"), byId("capture"), take).catch(refuse));
@@ -24,6 +24,7 @@ export function listen(take, refuse) {
   addEventListener("drop", (event) => {
     event.preventDefault();
     if (event.dataTransfer?.files.length) take(event.dataTransfer.files[0]);
+    else refuse(new Error("What was dropped here is no file: save the picture first, then drop that."));
   });
   byId("paste").addEventListener("click", () => pasteFrom(navigator.clipboard, take).catch(refuse));
 }
@@ -41,11 +42,11 @@ async function pasteFrom(clipboard, take) {
 }
 
 /** Buttons for the examples. */
-export async function offerExamples(list, take, refuse) {
+export async function offerExamples(list, take) {
   const paths = await api.examples();
   list.replaceChildren(...paths.map((path) => {
     const name = path.split("/").at(-1).replace(/\.\w+$/, "");
-    const pick = () => api.file(path).then(take, refuse);
+    const pick = () => take(api.file(path));
     return h("li", {}, h("button", { type: "button", "aria-label": `Example ${name}`, click: pick },
       h("img", { src: path, alt: "", loading: "lazy", width: 40, height: 40 })));
   }));

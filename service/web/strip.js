@@ -13,6 +13,7 @@ export function start() {
     const now = await api.metrics().then(read, () => null);
     if (now && last && now.requests >= last.requests) show(now, last); // fewer: the service was started anew
     if (now) last = now;
+    else for (const name of ["requests", "latency", "batch"]) byId(`strip-${name}`).textContent = "–";
   };
   turn();
   setInterval(turn, EVERY_MS);

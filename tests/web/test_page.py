@@ -396,7 +396,7 @@ def test_why_this_answer(open_page: Open, address: str) -> None:
     heat = page.get_by_role("application", name="Heat map")
     heat.focus()
     page.keyboard.press("ArrowUp")
-    expect_text(page, "Covered place", "With this place covered: 5 goes from")
+    expect_text(page, "Covered place", "With this place covered: 5 stays at > 99.9 %.")
     meters = page.get_by_role("list", name="Probabilities with a place covered").get_by_role("meter")
     shown = [float(meter.get_attribute("aria-valuenow") or "nan") for meter in meters.all()]
     np.testing.assert_allclose(shown, found["covered"][6][7], atol=1e-3)
@@ -427,6 +427,8 @@ def test_the_lab_computes_the_documents_examples(open_page: Open) -> None:
     expect_text(page, "Size", "(7 + 2·0 − 3) / 1 + 1 = 5")
     page.get_by_label("Image row 0 column 2").fill("1")
     assert numbers(page, "Feature map") != smiley
+    page.get_by_label("Image row 0 column 2").fill("0.4")
+    assert page.get_by_role("table", name="Feature map", exact=True).locator("data").first.inner_text() == "0.40"
     page.get_by_label("Example", exact=True).select_option("slides")
     assert numbers(page, "Feature map")[0][0] == 2
     page.get_by_role("spinbutton", name="Padding").fill("1")

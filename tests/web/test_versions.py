@@ -106,6 +106,8 @@ def wait_for_version(address: str, version: int) -> None:
 
 def test_two_versions_on_one_drawing(open_page: Open, two: str) -> None:
     page = open_page(at=two)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     example(page, "5", "5")
     assert page.get_by_role("combobox", name="or ask another version").inner_text() == "mnist 2"
     page.get_by_role("button", name="Compare versions").click()
@@ -115,6 +117,7 @@ def test_two_versions_on_one_drawing(open_page: Open, two: str) -> None:
         mine, theirs = (page.get_by_role("meter", name=name) for name in ("A: probability of 5", "B: probability of 4"))
         return float(mine.get_attribute("aria-valuenow") or 0), float(theirs.get_attribute("aria-valuenow") or 0)
 
+    assert all("feedback=none" in url for url in asked if "/predict" in url)  # as the page promises
     mine, theirs = shares()
     assert mine > 0.9
     assert theirs == pytest.approx(mine, abs=0.01)
