@@ -6,7 +6,7 @@ const VERSION = "1";
 export async function write(view, drawing) {
   const { layer, map, row, column, stage, scale } = view;
   const parts = new URLSearchParams({ v: VERSION, layer, map, row, column, stage, scale });
-  if (drawing) parts.set("drawing", await pack(drawing));
+  parts.set("drawing", await pack(drawing));
   return `#${parts}`;
 }
 

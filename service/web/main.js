@@ -311,7 +311,6 @@ byId("compare-versions").addEventListener("click", async () => {
 // A link and a picture of the view
 
 async function drawing() {
-  if (pad.empty) return null;
   if (!pad.base) return { strokes: pad.strokes };
   if (!seen.pixels || Math.max(...seen.pixels.shape) > 255) throw new Error("This picture can not be put into a link.");
   const { shape: [rows, columns, channels], data } = seen.pixels;

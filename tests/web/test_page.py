@@ -281,6 +281,18 @@ def test_a_link_brings_the_view_back(open_page: Open) -> None:
     assert other.get_by_role("radio", name="Before ReLU").is_checked()
 
 
+def test_a_link_to_an_empty_pad_brings_an_empty_pad(open_page: Open) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Copy link").click()
+    expect_text(page, "Shared", "copied")
+    other = open_page(page.url.split("/")[-1], ready=False)
+    other.get_by_role("button", name="Layer conv_1").wait_for()
+    other.wait_for_timeout(500)
+    expect_text(other, "Prediction", "Nothing is drawn yet.")
+    assert other.get_by_role("status", name="Shared").inner_text() == ""
+
+
 def test_a_picture_comes_back_by_link_as_the_network_saw_it(open_page: Open) -> None:
     page = open_page()
     example(page, "photo", "4")
