@@ -11,7 +11,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Coroutine
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from fastapi import FastAPI
@@ -109,42 +111,47 @@ class Door:
         started = time.perf_counter()
         route: HotRoute | None = None
         shared: Shared = scope["state"]["shared"]
-        request_id = scope["state"]["request_id"] = self.name(scope)
+        headers = dict(scope["headers"])
+        request_id = scope["state"]["request_id"] = self.name(headers)
+        waits = b"expect" in headers  # for leave to send its body; without, who knows whether that still comes
         status = 0
+
+        async def take() -> Message:
+            nonlocal waits
+            waits = False
+            return await receive()
 
         async def reply(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", request_id))
-                if shared.draining:
-                    message["headers"].append((b"connection", b"close"))
+                mark(message, request_id, last=shared.draining or waits)
             await send(message)
 
         shared.metrics.in_flight.inc()
         try:
             route = scope["route"] = self.find(scope)
-            app = self.api if route is None else await respond(route, Request(scope, receive))
-            await app(scope, receive, reply)
+            app = self.api if route is None else await respond(route, Request(scope, take))
+            await app(scope, take, reply)
         except ClientDisconnect:
             status = LEFT
         except asyncio.CancelledError:  # the server has waited `stop_s` for this one, and goes
             if status:
                 raise
             error = Draining("the server is going down", fix="send the request to another server")
-            await excuse(route, error)(scope, receive, reply)
+            await excuse(route, error)(scope, take, reply)
         except Exception:
             # The API's own outermost layer has answered 500 already, and passes the error on to be logged.
             logger.exception("request %s failed", request_id.decode())
             if not status:
-                await excuse(route, problems.FAILURE)(scope, receive, reply)
+                await excuse(route, problems.FAILURE)(scope, take, reply)
         finally:
             shared.metrics.in_flight.dec()
         self.count(shared, scope, status, time.perf_counter() - started)
 
-    def name(self, scope: Scope) -> bytes:
+    def name(self, headers: dict[bytes, bytes]) -> bytes:
         """The caller's request id, or a new one."""
-        given: bytes | None = dict(scope["headers"]).get(b"x-request-id")
+        given = headers.get(b"x-request-id")
         if given is not None and REQUEST_ID.fullmatch(given):
             return given
         return b"%s-%x" % (self.prefix, next(self.numbers))
@@ -168,6 +175,26 @@ class Door:
         counted = self.counted if serving is None else serving.counted
         template: str | None = getattr(scope.get("route"), "path_format", None)
         count(shared.metrics, counted, serving, template or scope["root_path"] or "unknown", status, seconds)
+
+
+def mark(start: Message, request_id: bytes, *, last: bool) -> None:
+    """Put into an answer's head what all answers have; the last one is that of a connection."""
+    if start["status"] == HTTPStatus.TEMPORARY_REDIRECT:
+        start["headers"] = [*map(relative, start["headers"])]
+    start["headers"].append((b"x-request-id", request_id))
+    if last:
+        start["headers"].append((b"connection", b"close"))
+
+
+def relative(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Where a path with a slash too many, or too few, leads: told so that it holds behind any proxy."""
+    name, value = header
+    if name != b"location":
+        return header
+    there = urlsplit(value)
+    last = there.path.rstrip(b"/").rpartition(b"/")[2]
+    place = last + b"/" if there.path.endswith(b"/") else b"../" + last
+    return name, place + (b"?" + there.query if there.query else b"")
 
 
 def as_get(scope: Scope) -> Scope:

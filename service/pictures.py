@@ -40,6 +40,9 @@ OPENERS: dict[str, Any] = {
 CHANGED = b"\x89PNG\x1a"
 """How a PNG file begins whose line ends somebody took for those of a text."""
 
+AS_TEXT = (b"data:image/", b"iVBORw0KGgo", b"/9j/", b"R0lGOD", b"UklGR")
+"""How picture files begin as base64: any, PNG, JPEG, GIF, WebP."""
+
 # What people send instead: where the telling bytes stand, these bytes, the words for it.
 OTHERS = (
     (0, b"II*\0", "a TIFF file"),
@@ -259,6 +262,13 @@ def _refusal(data: bytes) -> EmptyBody | UnsupportedPicture:
             expected="the file's bytes as they are",
             found=f"the bytes {data[:6].hex(' ')}, where a PNG file begins with 89 50 4e 47 0d 0a",
             fix="curl sends them as they are with --data-binary instead of -d",
+        )
+    if data[:64].lstrip(b" \t\r\n\"'").startswith(AS_TEXT):
+        return UnsupportedPicture(
+            "This is a picture file as base64 text, and not the file itself",
+            expected="the file's own bytes",
+            found=f"text that begins with {data[:12].decode('ascii', 'replace')!r}",
+            fix='send the file as it is, or the text in JSON: {"image": "…"}',
         )
     text = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not found and text.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype")):

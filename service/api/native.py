@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -130,6 +131,13 @@ def take_apart(body: bytes, request: Request, serving: Serving, max_pictures: in
         return [*bodies.files(body, content_type, max_pictures)]
     if kind == "application/json" or kind.endswith("+json") or body.lstrip()[:1] in (b"{", b"["):
         return from_json(tensors.parse(body), serving.manifest.input.shape, max_pictures)
+    if kind == "application/x-www-form-urlencoded" and re.match(rb"[\w.%+\[\]-]{1,64}=", body):
+        raise UnsupportedMediaType(
+            "the body is a URL-encoded form, which carries no files",
+            expected="the picture file itself, multipart/form-data, or application/json",
+            found=shown(body[:40].decode("latin-1")),
+            fix="curl --data-binary @seven.png …/predict",
+        )
     if kind.startswith("image/") or kind in ("", "application/octet-stream", "application/x-www-form-urlencoded"):
         return [body]  # `pictures` says what it is instead
     raise UnsupportedMediaType(

@@ -5,7 +5,8 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import FileResponse
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +23,8 @@ HEADERS = {
 }
 
 router = APIRouter()
+
+FILES = StaticFiles(directory=WEB)
 
 
 class Guarded:
@@ -40,9 +43,11 @@ class Guarded:
 
 
 @router.get("/", include_in_schema=False)
-def page() -> FileResponse:
+async def page(request: Request) -> Response:
     """Draw a digit, get the answer, look inside."""
-    return FileResponse(WEB / "index.html", headers=HEADERS)
+    response = await FILES.get_response("index.html", request.scope)
+    response.headers.update(HEADERS)
+    return response
 
 
 @router.get("/examples", tags=["models"])
@@ -55,6 +60,6 @@ def list_examples() -> list[str]:
 
 def mount_files(api: FastAPI) -> None:
     """Files of the page, and the examples."""
-    api.mount("/web", GZipMiddleware(Guarded(StaticFiles(directory=WEB)), minimum_size=512))
+    api.mount("/web", GZipMiddleware(Guarded(FILES), minimum_size=512))
     if EXAMPLES.is_dir():
         api.mount("/examples", Guarded(StaticFiles(directory=EXAMPLES)))

@@ -73,6 +73,18 @@ class TestForms:
         response = client.post("/predict", data={"filename": "hello"}, files={"a": SEVEN})
         assert only(response)["label"] == "7"
 
+    def test_a_url_encoded_form_is_called_so(self, client: TestClient) -> None:
+        answer = client.post("/predict", data={"image": base64.b64encode(SEVEN).decode()})
+        assert answer.status_code == 415
+        assert "URL-encoded form" in answer.json()["detail"]
+        assert "image=iVBOR" in answer.json()["found"]
+
+    def test_what_stands_before_a_form_is_for_people(self, client: TestClient) -> None:
+        part = b'--x\r\nContent-Disposition: form-data; name="a"; filename="a.png"\r\n\r\n' + SEVEN + b"\r\n--x--\r\n"
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        for body in (b"This is a message in MIME format.\r\n" + part, b"\r\n" + part, part):
+            assert client.post("/predict", content=body, headers=headers).json()["predictions"][0]["label"] == "7"
+
     def test_a_file_without_a_name_and_fields_of_the_page_are_told_apart(self, client: TestClient) -> None:
         body = b"".join(
             b'--x\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + data + b"\r\n"

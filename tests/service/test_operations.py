@@ -139,6 +139,21 @@ def test_pages_load_nothing_from_elsewhere(client: TestClient, path: str) -> Non
         assert client.get(f"/{link}").status_code == 200, link
 
 
+def test_a_page_that_has_not_changed_is_not_sent_again(client: TestClient) -> None:
+    first = client.get("/")
+    for header in ({"if-none-match": first.headers["etag"]}, {"if-modified-since": first.headers["last-modified"]}):
+        again = client.get("/", headers=header)
+        assert (again.status_code, again.content) == (304, b"")
+    assert client.get("/", headers={"if-none-match": '"another"'}).content == first.content
+
+
+@pytest.mark.parametrize(("path", "place"), [("/predict/?top=1", "../predict?top=1"), ("/models/mnist/", "../mnist")])
+def test_a_slash_too_many_leads_to_the_right_place_behind_any_proxy(client: TestClient, path: str, place: str) -> None:
+    answer = client.request("POST" if "predict" in path else "GET", path, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, place)
+    assert client.get("/models/").json() == client.get("/models").json()
+
+
 def test_the_documentation_finds_its_document_under_a_path_too(client: TestClient) -> None:
     assert "url: 'openapi.json'" in client.get("/docs").text
 

@@ -1,3 +1,4 @@
+import base64
 import gzip
 import io
 import math
@@ -90,6 +91,15 @@ def test_other_files_are_refused_by_name(data: bytes, words: str) -> None:
         pictures.open_picture(data, max_pixels=MILLION)
     assert words in caught.value.found
     assert "PNG" in caught.value.expected
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+@pytest.mark.parametrize("before", [b"", b"data:image/any;base64,", b'"'])
+def test_base64_in_place_of_a_file_is_called_so(kind: str, before: bytes) -> None:
+    text = before + base64.b64encode(encode(strokes.draw(7).convert("RGB"), kind))
+    with pytest.raises(UnsupportedPicture, match="base64 text") as caught:
+        pictures.open_picture(text, max_pixels=MILLION)
+    assert "JSON" in caught.value.fix
 
 
 def test_a_png_that_was_sent_as_text_names_the_flag() -> None:

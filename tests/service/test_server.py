@@ -594,6 +594,21 @@ def test_nobody_at_the_end_waits_for_who_was_refused_and_stays() -> None:
         server.process.wait(PATIENCE_S)
 
 
+@pytest.mark.parametrize("path", [b"/predict?model=typo", b"/nowhere", b"/models/mnist/promote"])
+def test_who_got_no_leave_to_send_a_body_asks_anew_elsewhere(two: Server, path: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
+        caller.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n" % path)
+        answer = b"".join(iter(lambda: caller.recv(4096), b""))
+    assert re.match(rb"HTTP/1.1 40[134] ", answer)
+    assert b"connection: close" in answer.lower()
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+        caller.sendall(head % len(SEVEN))
+        assert caller.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        caller.sendall(SEVEN + b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"".join(iter(lambda: caller.recv(4096), b"")).count(b"HTTP/1.1 200") == 2
+
+
 def test_who_is_refused_and_sends_on_for_ever_is_cut_off() -> None:
     with (
         serving("--workers", "1", "--body-s", "0.3") as server,
