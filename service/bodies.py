@@ -220,8 +220,8 @@ def files(body: bytes, content_type: str, max_parts: int) -> list[bytes]:
     if not boundary:
         raise BadBody("the form has no boundary", expected="multipart/form-data; boundary=…", found=content_type[:80])
     start = b"--" + boundary
-    if not body.startswith(start):  # what stands before it is for people (RFC 2046, section 5.1.1)
-        body = body[body.find(b"\r\n" + start) + 2 :] if b"\r\n" + start in body else body
+    if not body.startswith(start) and (at := body.find(b"\r\n" + start)) >= 0:
+        body = body[at + 2 :]  # what stands before it is for people (RFC 2046, section 5.1.1)
     ended = False
 
     def on_end() -> None:

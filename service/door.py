@@ -113,19 +113,15 @@ class Door:
         shared: Shared = scope["state"]["shared"]
         headers = dict(scope["headers"])
         request_id = scope["state"]["request_id"] = self.name(headers)
-        waits = b"expect" in headers  # for leave to send its body; without, who knows whether that still comes
+        leave = Leave(receive) if b"expect" in headers else None
+        take = leave or receive
         status = 0
-
-        async def take() -> Message:
-            nonlocal waits
-            waits = False
-            return await receive()
 
         async def reply(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                mark(message, request_id, last=shared.draining or waits)
+                mark(message, request_id, last=shared.draining or (leave is not None and leave.awaited))
             await send(message)
 
         shared.metrics.in_flight.inc()
@@ -175,6 +171,20 @@ class Door:
         counted = self.counted if serving is None else serving.counted
         template: str | None = getattr(scope.get("route"), "path_format", None)
         count(shared.metrics, counted, serving, template or scope["root_path"] or "unknown", status, seconds)
+
+
+class Leave:
+    """The body of a caller who waits for leave to send it. Who gets another answer instead may send it or not, so that
+    nobody knows what comes next on this connection (RFC 9110, section 10.1.1).
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.receive = receive
+        self.awaited = True
+
+    async def __call__(self) -> Message:
+        self.awaited = False
+        return await self.receive()
 
 
 def mark(start: Message, request_id: bytes, *, last: bool) -> None:

@@ -53,9 +53,7 @@ export class Pad extends EventTarget {
   }
 
   pointerup(event) {
-    if (event.pointerId !== this.active) return;
-    [this.pointer.x, this.pointer.y] = this.place(event); // where keys go on
-    this.lift();
+    if (event.pointerId === this.active) this.lift();
   }
 
   pointercancel(event) {
@@ -109,6 +107,7 @@ export class Pad extends EventTarget {
 
   lift() {
     if (!this.stroke) return;
+    [this.pointer.x, this.pointer.y] = this.stroke.points.at(-1); // where keys go on
     this.stroke = this.active = null;
     this.draw();
     this.dispatchEvent(new Event("settle"));

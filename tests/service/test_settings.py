@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.__main__ import main
+from service.board import SLOTS
 from service.settings import Settings, quota, unknown_variables
 
 
@@ -31,7 +32,7 @@ def test_flags_win_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ["--max-queue", "1"],
         ["--hang-s", "inf"],
         ["--drain-s", "inf"],
-        ["--workers", "2000"],
+        ["--workers", str(SLOTS + 1)],
     ],
 )
 def test_a_bad_value_is_wrong_usage_and_names_the_setting(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
