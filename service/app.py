@@ -70,6 +70,7 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
         version=__version__,
         summary="Pictures in, named probabilities out.",
         lifespan=lifespan,
+        servers=[{"url": ".", "description": "where this document lies"}],  # wherever a proxy has put it
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=name_of,

@@ -107,9 +107,10 @@ class Serving:
     async def predict(self, pixels: NDArray[np.uint8]) -> Answers:
         """What the network says of every picture, counted by class found. Errors as in `Batcher.predict`."""
         answers = await self.batcher.predict(pixels)
-        found = answers.probabilities.argmax(axis=1).tolist()
-        for best in set(found):
-            self.metrics.predictions[best].inc(found.count(best))
+        best = answers.probabilities.argmax(axis=1)
+        for index, count in enumerate(np.bincount(best).tolist()):
+            if count:
+                self.metrics.predictions[index].inc(count)
         if self.metrics.unrecognized is not None and (strangers := self.recognized(answers).count(False)):
             self.metrics.unrecognized.inc(strangers)
         if self.watch is not None:

@@ -2,6 +2,7 @@
 
 import ast
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,9 @@ LAYERS = [
     ["api.inside"],
     ["api.admin", "api.grpc", "api.native", "api.openinference", "api.page", "api.tfserving"],
     ["api.openapi", "api.operations"],
-    ["access", "api.dialects", "api.query", "api.schemas", "door", "drain", "inference", "watchdog"],
+    ["api.schemas.inside", "api.schemas.openinference", "api.schemas.tfserving"],
+    ["api.schemas.dialects", "api.schemas.native", "api.schemas.operations"],
+    ["access", "api.query", "api.schemas.refusals", "door", "drain", "inference", "watchdog"],
     ["road"],
     ["problems", "state"],
     ["control"],
@@ -43,6 +46,8 @@ LAYERS = [
 CLIENT = [["__main__"], ["command"], ["client", "output"], ["patience"], ["calls"], ["answers", "pictures"], ["errors"]]
 """The same for the client."""
 
+PACKAGES = {"__init__", "api", "api.schemas"}
+"""With nothing in them but modules."""
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 
 
@@ -72,7 +77,7 @@ def name_of(path: Path) -> str:
 @pytest.mark.parametrize("path", modules("service"), ids=name_of)
 def test_imports_only_go_down(path: Path) -> None:
     name = name_of(path)
-    if name in ("__init__", "api"):
+    if name in PACKAGES:
         return
     for imported in imports(path, "service"):
         if imported:
@@ -80,7 +85,13 @@ def test_imports_only_go_down(path: Path) -> None:
 
 
 def test_every_module_has_its_layer() -> None:
-    assert {name_of(path) for path in modules("service")} - {"__init__", "api"} == DEPTH.keys()
+    assert {name_of(path) for path in modules("service")} - PACKAGES == DEPTH.keys()
+
+
+def test_every_package_is_shipped() -> None:
+    shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent for package in ("convolve", "service", "training") for path in modules(package)}
+    assert {".".join(folder.relative_to(ROOT).parts) for folder in folders} == set(shipped)
 
 
 @pytest.mark.parametrize("path", modules("service"), ids=name_of)

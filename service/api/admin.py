@@ -1,15 +1,16 @@
 """Routes that change what serves. Closed without a token; an answer means that every worker has followed."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service import bodies
 from service.access import authorise
 from service.api.operations import SharedDep, describe
-from service.api.schemas import REFUSED, Correction, ModelDetails, Target
+from service.api.schemas.operations import ModelDetails
+from service.api.schemas.refusals import REFUSED
 from service.errors import BadBody, FeedbackOff, shown, wanted
 from service.feedback import Claim
 from service.state import Shared
@@ -27,6 +28,31 @@ Version = Annotated[int, Path(ge=1, le=999_999_999)]
 Body = TypeVar("Body", bound=BaseModel)
 OTHER_FORM = {"json_invalid", "model_type", "extra_forbidden", "missing"}
 """What Pydantic calls a body that has not the fields of its form."""
+
+
+class Target(BaseModel):
+    """Which version to promote: by number or by label."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int | None = Field(None, strict=True, ge=1, le=999_999_999)
+    label: str | None = Field(None, min_length=1, max_length=64)
+
+    @model_validator(mode="after")
+    def names_one(self) -> Self:
+        if (self.version is None) == (self.label is None):
+            raise ValueError("either a version or a label")
+        return self
+
+
+class Correction(BaseModel):
+    """What somebody says of a picture that was answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request_id: str = Field(min_length=1, max_length=128, description="`X-Request-ID` of the answer.")
+    picture: int = Field(0, strict=True, ge=0, description="Its place in the call, from 0 on; bad ones count.")
+    label: str | None = Field(None, max_length=200, description="The right class; without one, it is only flagged.")
 
 
 def asked(form: type[BaseModel]) -> dict[str, Any]:

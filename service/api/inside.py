@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from service import bodies, road, safetensors
 from service.api import native, query
-from service.api.schemas import INSIDE_API, NETWORK_API, OCCLUSION_API
+from service.api.schemas.inside import INSIDE_API, NETWORK_API, OCCLUSION_API
 from service.door import Answer
 from service.errors import BadQuery, shown
 from service.inside import Microscope

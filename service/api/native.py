@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from service import bodies, pictures, problems, road, tensors
 from service.api import query
-from service.api.schemas import PREDICT_API
+from service.api.schemas.native import PREDICT_API
 from service.door import Answer, HotRoute
 from service.engines import Answers
 from service.errors import BadBody, ServiceError, UnsupportedMediaType, kind, shown

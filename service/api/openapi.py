@@ -5,8 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from service.api.dialects import Status
-from service.api.schemas import REFUSED, Problem
+from service.api.schemas.refusals import REFUSED, Problem, Status
 
 ERRORS: tuple[type[BaseModel], ...] = (Problem, Status)
 """What the routes answer instead; they name these by reference."""

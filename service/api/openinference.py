@@ -19,8 +19,21 @@ from starlette.responses import Response
 
 from service import bodies, inference, pictures, road, tensors
 from service.access import authorise
-from service.api.dialects import FAILED, InferRequest, InferResponse, asked_in_json, name_in_path
-from service.api.schemas import BINARY
+from service.api.schemas.dialects import ASKING, CHANGING, LISTING, describe
+from service.api.schemas.native import BINARY
+from service.api.schemas.openinference import (
+    Changed,
+    ChangeRequest,
+    IndexEntry,
+    IndexRequest,
+    InferRequest,
+    InferResponse,
+    Live,
+    ModelMetadata,
+    ModelReady,
+    Ready,
+    Server,
+)
 from service.door import Answer, TerseRoute
 from service.engines import Answers
 from service.errors import BadBody, CallerError, Overload, kind, shown
@@ -34,8 +47,9 @@ MODEL = "/v2/models/{name:name}"
 VERSION = MODEL + "/versions/{version:name}"
 BEHIND = {"application/octet-stream": BINARY}
 """What an answer is whose tensors follow its JSON as bytes."""
-CHANGE = (400, 401, 403, 404, 409, 504, 507)
-"""Statuses with which a change of what serves is refused."""
+INFER: dict[str, Any] = {"question": InferRequest, "refused": ASKING, "content": BEHIND}
+CHANGE: dict[str, Any] = {"question": ChangeRequest, "required": False, "refused": CHANGING}
+INDEX = describe(list[IndexEntry], question=IndexRequest, required=False, refused=LISTING)
 HEADER = "inference-header-content-length"
 """How long the JSON is, where binary tensors follow it. 0: no JSON, the body is the only input's data."""
 
@@ -45,8 +59,8 @@ SHORT = 1024
 router = APIRouter(tags=["Open Inference Protocol v2"], route_class=TerseRoute)
 
 
-@router.post(MODEL + "/infer", **asked_in_json(InferRequest, InferResponse, content=BEHIND))
-@router.post(VERSION + "/infer", **asked_in_json(InferRequest, InferResponse, "version", content=BEHIND))
+@router.post(MODEL + "/infer", **describe(InferResponse, "name", **INFER))
+@router.post(VERSION + "/infer", **describe(InferResponse, "name", "version", **INFER))
 async def infer(request: Request) -> Response:
     """Probabilities for a tensor of pictures: pixels as numbers, or picture files as BYTES."""
     shared: Shared = request.scope["state"]["shared"]
@@ -136,10 +150,11 @@ def objects(asked: Any, field: str) -> list[dict[str, Any]]:
     """A list of objects in the request."""
     value = asked.get(field) if isinstance(asked, dict) else None
     if not isinstance(value, list) or not value or not all(isinstance(each, dict) for each in value):
+        held = shown(value, 40) if isinstance(value, list) else kind(value)
         raise BadBody(
             f"the request has no {field}",
             expected=f'{{"{field}": [{{"name": …}}]}}',
-            found=f"{field} is {kind(value)}" if isinstance(asked, dict) else kind(asked),
+            found=f"{field} is {held}" if isinstance(asked, dict) else kind(asked),
         )
     return value
 
@@ -220,20 +235,24 @@ def tell(serving: Serving, question: Question, answers: Answers) -> Response:
     return Response(b"".join([header, *binaries]), 200, {HEADER: str(len(header))}, "application/octet-stream")
 
 
-@router.get("/v2")
+@router.get("/v2", **describe(Server, refused=()))
 @router.get("/v2/", include_in_schema=False)
 async def server(request: Request) -> Response:
     """What this server is, and which extensions it has."""
     return Answer(inference.SERVER)
 
 
-@router.get("/v2/health/live")
+@router.get("/v2/health/live", **describe(Live, refused=()))
 async def live(request: Request) -> Response:
     """Whether this process answers at all."""
     return Answer({"live": True})
 
 
-@router.get("/v2/health/ready", responses={503: {"description": "Not now.", "content": {"application/json": {}}}})
+@router.get(
+    "/v2/health/ready",
+    response_model=None,
+    responses={200: {"model": Ready}, 503: {"model": Ready, "description": "Not now."}},
+)
 async def ready(request: Request) -> Response:
     """Whether calls should be sent here. The protocol's text says `live`, its readers expect `ready`: here are both."""
     shared: Shared = request.scope["state"]["shared"]
@@ -244,15 +263,15 @@ async def ready(request: Request) -> Response:
     return Answer({"live": True, "ready": True})
 
 
-@router.get(MODEL + "/ready", **name_in_path())
-@router.get(VERSION + "/ready", **name_in_path("version"))
+@router.get(MODEL + "/ready", **describe(ModelReady, "name"))
+@router.get(VERSION + "/ready", **describe(ModelReady, "name", "version"))
 async def model_ready(request: Request) -> Response:
     """Whether the model, or that version of it, answers."""
     return Answer({"name": road.find(request).manifest.name, "ready": True})
 
 
-@router.get(MODEL, **name_in_path())
-@router.get(VERSION, **name_in_path("version"))
+@router.get(MODEL, **describe(ModelMetadata, "name"))
+@router.get(VERSION, **describe(ModelMetadata, "name", "version"))
 async def metadata(request: Request) -> Response:
     """The model's tensors."""
     shared: Shared = request.scope["state"]["shared"]
@@ -260,7 +279,7 @@ async def metadata(request: Request) -> Response:
     return Answer(inference.describe(manifest, shared.registry.models[manifest.name].versions))
 
 
-@router.post("/v2/repository/index", responses={400: FAILED})
+@router.post("/v2/repository/index", **INDEX)
 async def repository(request: Request) -> Response:
     """Every version in the store, with the reason why it does not serve."""
     shared: Shared = request.scope["state"]["shared"]
@@ -268,7 +287,7 @@ async def repository(request: Request) -> Response:
     return Answer(inference.index(shared.registry.states(), only_ready=flag(asked, "ready", default=False)))
 
 
-@router.post("/v2/repository/models/{name:name}/load", **name_in_path(refused=CHANGE))
+@router.post("/v2/repository/models/{name:name}/load", **describe(Changed, "name", **CHANGE))
 async def load(request: Request) -> Response:
     """Look at the model's folder at once, and bring it back if it was unloaded."""
     await check_change(request)
@@ -276,7 +295,7 @@ async def load(request: Request) -> Response:
     return Answer({})
 
 
-@router.post("/v2/repository/models/{name:name}/unload", **name_in_path(refused=CHANGE))
+@router.post("/v2/repository/models/{name:name}/unload", **describe(Changed, "name", **CHANGE))
 async def unload(request: Request) -> Response:
     """Take all versions of the model out of service. What is in flight is answered."""
     await check_change(request)

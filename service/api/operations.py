@@ -9,8 +9,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from service.api.schemas import (
-    REFUSED,
+from service.api.schemas.operations import (
     History,
     HistoryEvent,
     Model,
@@ -19,6 +18,7 @@ from service.api.schemas import (
     NoveltyState,
     TrialState,
 )
+from service.api.schemas.refusals import REFUSED
 from service.metrics import CONTENT_TYPE
 from service.policy import Policy
 from service.registry import Registry, State

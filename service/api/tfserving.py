@@ -5,7 +5,6 @@ https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_r
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
@@ -17,7 +16,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import bodies, road, tensors
-from service.api.dialects import Classes, Examples, Rows, RowsAnswer, asked_in_json, name_in_path
+from service.api.schemas.dialects import ASKING, describe
+from service.api.schemas.tfserving import (
+    Classes,
+    Examples,
+    ModelStatus,
+    Rows,
+    RowsAnswer,
+    SignatureAnswer,
+    Statuses,
+)
 from service.door import Answer, TerseRoute
 from service.errors import BadBody, EmptyBody, kind, shown
 from service.registry import State
@@ -38,21 +46,19 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 router = APIRouter(tags=["TensorFlow Serving"], route_class=TerseRoute)
 
 
-def at_each_place(
-    method: str, ending: str, describe: Callable[..., dict[str, Any]] = name_in_path
-) -> Callable[[Endpoint], Endpoint]:
-    """A route for the model, and for one version of it by number or by label."""
+def at_each_place(method: str, ending: str, answer: Any, **more: Any) -> Callable[[Endpoint], Endpoint]:
+    """A route for the model, and for one version of it by number or by label, described by `answer` and `more`."""
 
     def register(endpoint: Endpoint) -> Endpoint:
         for names, place in PLACES.items():
             path = "/v1/models/{name:name}" + place + ending
-            router.add_api_route(path, endpoint, methods=[method], **describe(*names))
+            router.add_api_route(path, endpoint, methods=[method], **describe(answer, "name", *names, **more))
         return endpoint
 
     return register
 
 
-@at_each_place("POST", ":predict", partial(asked_in_json, Rows, RowsAnswer))
+@at_each_place("POST", ":predict", RowsAnswer, question=Rows, refused=ASKING)
 async def predict(request: Request) -> Response:
     """Rows of probabilities: `instances` are answered with `predictions`, `inputs` with `outputs`."""
     shared: Shared = request.scope["state"]["shared"]
@@ -77,7 +83,7 @@ async def predict(request: Request) -> Response:
     return Answer({key: await ask(request, serving, [source_of(each) for each in given], started)})
 
 
-@at_each_place("POST", ":classify", partial(asked_in_json, Examples, Classes))
+@at_each_place("POST", ":classify", Classes, question=Examples, refused=ASKING)
 async def classify(request: Request) -> Response:
     """Every class with its probability, for examples with the feature `image`."""
     shared: Shared = request.scope["state"]["shared"]
@@ -95,7 +101,7 @@ async def classify(request: Request) -> Response:
     return Answer({"results": results, "result": results})
 
 
-@at_each_place("POST", ":regress")
+@at_each_place("POST", ":regress", None, question=Examples, refused=ASKING)
 async def regress(request: Request) -> Response:
     """There is nothing to regress."""
     shared: Shared = request.scope["state"]["shared"]
@@ -192,7 +198,7 @@ async def ask(request: Request, serving: Serving, sources: list[Source], started
     return (await road.ask(request, serving, pixels)).probabilities
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", **describe(Statuses, refused=()))
 async def models(request: Request) -> Response:
     """Every model, with the state of its versions."""
     shared: Shared = request.scope["state"]["shared"]
@@ -206,7 +212,7 @@ async def models(request: Request) -> Response:
     )
 
 
-@at_each_place("GET", "")
+@at_each_place("GET", "", ModelStatus)
 async def model(request: Request) -> Response:
     """The state of a model's versions, or of one of them."""
     shared: Shared = request.scope["state"]["shared"]
@@ -234,7 +240,7 @@ def status(states: Iterable[State]) -> list[dict[str, Any]]:
     ]
 
 
-@at_each_place("GET", "/metadata")
+@at_each_place("GET", "/metadata", SignatureAnswer)
 async def metadata(request: Request) -> Response:
     """The model's signature."""
     manifest = road.find(request).manifest

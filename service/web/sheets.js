@@ -27,9 +27,10 @@ export class Sheets extends EventTarget {
         click: () => this.choose(layer, map), keydown: (event) => this.move(event, layer, map) }, canvas);
       return { button, canvas };
     });
-    const head = h("button", { type: "button", class: "head", "aria-expanded": "false", "aria-label": `Layer ${layer.name}`,
-      click: () => this.choose(layer, 0) },
-    h("strong", {}, layer.name), h("span", {}, layer.shape.join(" × ")), h("small", {}, describe(layer)));
+    const shape = layer.shape.join(" × "), words = describe(layer);
+    const head = h("button", { type: "button", class: "head", "aria-expanded": "false",
+      "aria-label": `Layer ${layer.name} ${shape} ${words}`, click: () => this.choose(layer, 0) },
+    h("strong", {}, layer.name), " ", h("span", {}, shape), " ", h("small", {}, words));
     const sheet = h("div", { class: `sheet ${layer.kind}`, role: "group", "aria-label": `Maps of ${layer.name}` },
       thumbs.map(({ button }) => button));
     return { layer, thumbs, head, section: h("section", { class: "layer", "aria-label": layer.name }, head, sheet) };

@@ -378,6 +378,11 @@ class TestBodies:
         response = post(client, {"inputs": [given]}, PICTURES.tobytes())
         refused(response, 413 if shape == [10**9, 28, 28, 1] else 400)
 
+    @pytest.mark.parametrize(("value", "found"), [([], "[]"), ([7], "[7]"), ({}, "an object"), (None, "null")])
+    def test_inputs_that_are_none_are_told(self, client: TestClient, value: Any, found: str) -> None:
+        response = client.post("/v2/models/mnist/infer", json={"inputs": value})
+        assert response.json()["error"].endswith(f"found: inputs is {found}")
+
     @pytest.mark.parametrize(
         "body",
         [

@@ -171,7 +171,7 @@ def show(page: "Page", layer: str, map_: int, row: int, column: int) -> None:
     """Choose a value: a map by its button, then the place by the arrow keys."""
     single = page.get_by_role("button", name=f"{layer} values", exact=True)
     many = page.get_by_role("button", name=f"{layer} map {map_}", exact=True)
-    head = page.get_by_role("button", name=f"Layer {layer}", exact=True)
+    head = page.get_by_role("button", name=re.compile(f"^Layer {layer} "))
     if head.get_attribute("aria-expanded") == "false":  # on a phone, only the chosen layer shows its maps
         head.click()
     (single if layer in ("input", "flatten", "fc_1", "fc_2") else many).click()

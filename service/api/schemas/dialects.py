@@ -1,0 +1,54 @@
+"""What the routes of others' dialects have in common: names in the path, JSON in and out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from service.api.schemas.refusals import FAILED
+
+READING = (400, 404)
+"""Statuses with which a question about a model is refused."""
+LISTING = (400, 408, 413, 415)
+"""Statuses with which a question about all of them is refused, if it has a body."""
+ASKING = (400, 404, 408, 413, 415, 503, 504)
+"""Statuses with which pictures are refused."""
+CHANGING = (400, 401, 403, 404, 408, 409, 413, 415, 504, 507)
+"""Statuses with which a change of what serves is refused."""
+
+
+def describe(
+    answer: Any,
+    *names: str,
+    question: type[BaseModel] | None = None,
+    required: bool = True,
+    refused: Sequence[int] = READING,
+    content: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A route that asks and answers in JSON.
+
+    Args:
+        answer: What it says when all is well; None where it never is.
+        names: Of the path's parameters.
+        question: What its body is; None where it has none.
+        required: Whether it has to have it.
+        refused: Statuses of errors.
+        content: What the answer may be instead, by media type.
+    """
+    more: dict[str, Any] = {}
+    if names:
+        parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+        more["parameters"] = parameters
+    if question is not None:
+        schema = question.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.pop("$defs", None)  # what a question is made of is in its answer as well, and described there
+        more["requestBody"] = {"required": required, "content": {"application/json": {"schema": schema}}}
+    responses: dict[int, Any] = dict.fromkeys(refused, FAILED)
+    if answer is not None:
+        responses[200] = {"model": answer, "content": dict(content or {})}
+    return {
+        "response_model": None,
+        "status_code": refused[0] if answer is None else 200,
+        "responses": responses,
+        "openapi_extra": more,
+    }
