@@ -10,6 +10,7 @@ from service import bodies
 from service.access import authorise
 from service.api.operations import SharedDep, describe
 from service.api.schemas.operations import ModelDetails
+from service.api.schemas.reference import content
 from service.api.schemas.refusals import REFUSED
 from service.errors import BadBody, FeedbackOff, shown, wanted
 from service.feedback import Claim
@@ -57,7 +58,7 @@ class Correction(BaseModel):
 
 def asked(form: type[BaseModel]) -> dict[str, Any]:
     """What the OpenAPI document says of a small JSON body."""
-    return {"openapi_extra": {"requestBody": {"content": {"application/json": {"schema": form.model_json_schema()}}}}}
+    return {"openapi_extra": {"requestBody": {"required": True, "content": content(form)}}}
 
 
 @router.post("/models/{name}/load", response_model_exclude_none=True)

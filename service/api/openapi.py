@@ -3,12 +3,11 @@
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
-from service.api.schemas.refusals import REFUSED, Problem, Status
+from service.api.schemas.reference import NAMED, TEMPLATE
+from service.api.schemas.refusals import REFUSED
 
-ERRORS: tuple[type[BaseModel], ...] = (Problem, Status)
-"""What the routes answer instead; they name these by reference."""
 FOREIGN = ("HTTPValidationError", "ValidationError")
 """What FastAPI would answer."""
 
@@ -27,6 +26,6 @@ class Api(FastAPI):
             schemas = document["components"]["schemas"]
             for name in FOREIGN:
                 schemas.pop(name, None)
-            for error in ERRORS:
-                schemas[error.__name__] = error.model_json_schema()
+            _, named = models_json_schema([(model, "validation") for model in NAMED], ref_template=TEMPLATE)
+            schemas.update(named["$defs"])
         return self.openapi_schema or {}

@@ -24,7 +24,7 @@ from service.api.schemas.native import BINARY
 from service.api.schemas.openinference import (
     Changed,
     ChangeRequest,
-    IndexEntry,
+    Index,
     IndexRequest,
     InferRequest,
     InferResponse,
@@ -34,6 +34,7 @@ from service.api.schemas.openinference import (
     Ready,
     Server,
 )
+from service.api.schemas.reference import content
 from service.door import Answer, TerseRoute
 from service.engines import Answers
 from service.errors import BadBody, CallerError, Overload, kind, shown
@@ -47,9 +48,9 @@ MODEL = "/v2/models/{name:name}"
 VERSION = MODEL + "/versions/{version:name}"
 BEHIND = {"application/octet-stream": BINARY}
 """What an answer is whose tensors follow its JSON as bytes."""
-INFER: dict[str, Any] = {"question": InferRequest, "refused": ASKING, "content": BEHIND}
+INFER: dict[str, Any] = {"question": InferRequest, "refused": ASKING, "otherwise": BEHIND}
 CHANGE: dict[str, Any] = {"question": ChangeRequest, "required": False, "refused": CHANGING}
-INDEX = describe(list[IndexEntry], question=IndexRequest, required=False, refused=LISTING)
+INDEX = describe(Index, question=IndexRequest, required=False, refused=LISTING)
 HEADER = "inference-header-content-length"
 """How long the JSON is, where binary tensors follow it. 0: no JSON, the body is the only input's data."""
 
@@ -251,7 +252,7 @@ async def live(request: Request) -> Response:
 @router.get(
     "/v2/health/ready",
     response_model=None,
-    responses={200: {"model": Ready}, 503: {"model": Ready, "description": "Not now."}},
+    responses={200: {"content": content(Ready)}, 503: {"content": content(Ready), "description": "Not now."}},
 )
 async def ready(request: Request) -> Response:
     """Whether calls should be sent here. The protocol's text says `live`, its readers expect `ready`: here are both."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -46,7 +47,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 router = APIRouter(tags=["TensorFlow Serving"], route_class=TerseRoute)
 
 
-def at_each_place(method: str, ending: str, answer: Any, **more: Any) -> Callable[[Endpoint], Endpoint]:
+def at_each_place(
+    method: str, ending: str, answer: type[BaseModel] | None, **more: Any
+) -> Callable[[Endpoint], Endpoint]:
     """A route for the model, and for one version of it by number or by label, described by `answer` and `more`."""
 
     def register(endpoint: Endpoint) -> Endpoint:

@@ -44,9 +44,9 @@ problem = predict.sync(client=client, body=get("types", "File")(payload=io.Bytes
 assert problem.status == 415, problem
 
 b64 = base64.b64encode(SEVEN).decode()
-asked = get("models", "V2InferInferRequest").from_dict(
+asked = get("models", "InferRequest").from_dict(
     {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [b64]}]}
 )
 same([infer.sync("mnist", client=client, body=asked).outputs[0].data], OF_SEVEN)
-asked = get("models", "V1PredictRows").from_dict({"instances": [{"b64": b64}]})
+asked = get("models", "Rows").from_dict({"instances": [{"b64": b64}]})
 same(rows.sync("mnist", client=client, body=asked).predictions, OF_SEVEN)

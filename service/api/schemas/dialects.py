@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from service.api.schemas.reference import content
 from service.api.schemas.refusals import FAILED
 
 READING = (400, 404)
@@ -18,12 +19,12 @@ CHANGING = (400, 401, 403, 404, 408, 409, 413, 415, 504, 507)
 
 
 def describe(
-    answer: Any,
+    answer: type[BaseModel] | None,
     *names: str,
     question: type[BaseModel] | None = None,
     required: bool = True,
     refused: Sequence[int] = READING,
-    content: Mapping[str, Any] | None = None,
+    otherwise: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A route that asks and answers in JSON.
 
@@ -33,19 +34,17 @@ def describe(
         question: What its body is; None where it has none.
         required: Whether it has to have it.
         refused: Statuses of errors.
-        content: What the answer may be instead, by media type.
+        otherwise: What the answer may be instead, by media type.
     """
     more: dict[str, Any] = {}
     if names:
         parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
         more["parameters"] = parameters
     if question is not None:
-        schema = question.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema.pop("$defs", None)  # what a question is made of is in its answer as well, and described there
-        more["requestBody"] = {"required": required, "content": {"application/json": {"schema": schema}}}
+        more["requestBody"] = {"required": required, "content": content(question)}
     responses: dict[int, Any] = dict.fromkeys(refused, FAILED)
     if answer is not None:
-        responses[200] = {"model": answer, "content": dict(content or {})}
+        responses[200] = {"content": content(answer) | dict(otherwise or {})}
     return {
         "response_model": None,
         "status_code": refused[0] if answer is None else 200,

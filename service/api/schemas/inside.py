@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from service.api.schemas.native import BINARY, PARAMETERS, PREDICT_API, Done, Guess
+from service.api.schemas.reference import content
 from service.api.schemas.refusals import REFUSED
 
 
@@ -91,7 +92,7 @@ FORMAT = {
     "description": f"Default: what the header Accept says. {COMPACT}",
     "schema": {"enum": ["json", "safetensors"], "default": "json"},
 }
-TWO_FORMS = {"application/json": {}, "application/vnd.safetensors": BINARY}
+ARRAYS = {"application/vnd.safetensors": BINARY}
 
 
 def whole(name: str, description: str) -> dict[str, Any]:
@@ -106,10 +107,9 @@ INSIDE_API: dict[str, Any] = {
     "responses": {
         **PREDICT_API["responses"],
         200: {
-            "model": Inside,
             "description": "The layers. As safetensors: an array for each layer (`conv_1.before` is before the"
             " activation, `conv_1` after it) and `seen.pixels`; the rest as JSON texts in `__metadata__`.",
-            "content": TWO_FORMS,
+            "content": content(Inside) | ARRAYS,
         },
         422: REFUSED,
     },
@@ -129,7 +129,7 @@ INSIDE_API: dict[str, Any] = {
 }
 OCCLUSION_API: dict[str, Any] = {
     "response_model": None,
-    "responses": {**PREDICT_API["responses"], 200: {"model": Occlusion, "description": "Place by place."}},
+    "responses": {**PREDICT_API["responses"], 200: {"content": content(Occlusion), "description": "Place by place."}},
     "openapi_extra": {
         "parameters": [
             *SHARED_PARAMETERS,
@@ -143,9 +143,8 @@ NETWORK_API: dict[str, Any] = {
     "response_model": None,
     "responses": {
         200: {
-            "model": Network,
             "description": "The layers. As safetensors: the weights, and the rest as JSON texts in `__metadata__`.",
-            "content": TWO_FORMS,
+            "content": content(Network) | ARRAYS,
         },
         **dict.fromkeys((400, 404, 422, 503), REFUSED),
     },

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from service.api.schemas.reference import content
 from service.api.schemas.refusals import REFUSED, Problem
 
 
@@ -134,7 +135,7 @@ PARAMETERS = [
 PREDICT_API: dict[str, Any] = {
     "response_model": None,
     "responses": {
-        200: {"model": Predictions, "description": "One entry for each picture, in order."},
+        200: {"content": content(Predictions), "description": "One entry for each picture, in order."},
         **dict.fromkeys((400, 404, 408, 413, 415, 503, 504), REFUSED),
     },
     "openapi_extra": {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 
 class Tensor(BaseModel):
@@ -95,6 +95,10 @@ class IndexEntry(BaseModel):
     version: str = Field(examples=["2"])
     state: str = Field(description="`READY` or `UNAVAILABLE`.")
     reason: str = Field(description="Why it does not serve.")
+
+
+class Index(RootModel[list[IndexEntry]]):
+    """Every version in the store."""
 
 
 class ChangeRequest(BaseModel):

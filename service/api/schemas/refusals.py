@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, Field
 
+from service.api.schemas.reference import content
+
 
 class Problem(BaseModel):
     """Problem details, RFC 9457."""
@@ -23,9 +25,9 @@ class Status(BaseModel):
 
 REFUSED = {
     "description": "What was expected, what was found, and how to fix it.",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    "content": content(Problem, "application/problem+json"),
 }
 FAILED = {
     "description": "What was expected, what was found, and how to fix it.",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}}},
+    "content": content(Status),
 }
