@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
@@ -35,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
         print("wrk is missing, which sends the requests: apt-get install wrk", file=sys.stderr)
         return 2
     processes.adopt()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers end with us, however we are asked to
     failed = False
     for what in asked.what if isinstance(asked.what, list) else [asked.what]:
         if what == "render":

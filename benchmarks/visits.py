@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import socket
 import sys
 import tempfile
 import time
@@ -37,7 +38,7 @@ def serving(contestant: Contestant, setup: Setup, first: Request) -> Iterator[tu
         BadRun: It does not come up.
         WrongAnswer: Its first answer is wrong.
     """
-    port = next(ports)
+    port = free_port()
     command = [part.format(port=port) for part in contestant.command]
     LOGS.mkdir(exist_ok=True)
     log = LOGS / f"{contestant.name}.log"
@@ -52,6 +53,15 @@ def serving(contestant: Contestant, setup: Setup, first: Request) -> Iterator[tu
         yield port, time.monotonic() - began
     finally:
         processes.stop(server)
+
+
+def free_port() -> int:
+    """The next port at which nobody answers: else the figures would be those of whoever does."""
+    while True:
+        port = next(ports)
+        with socket.socket() as caller:
+            if caller.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 def answers(port: int, request: Request, *, checked: bool) -> bool:

@@ -76,6 +76,8 @@ def test_every_format_is_recognised_and_read(kind: str, seven: np.ndarray) -> No
         (encode(Image.new("L", (9, 9)), "PDF"), "a PDF file"),
         (b"8BPS\0\1" + bytes(20), "a PSD file"),
         (b"SIMPLE  =                    T", "a FITS file"),
+        (encode(Image.new("RGB", (16, 16)), "TGA"), "a TGA file"),
+        (bytes(128) + b"DICM", "a DICOM file"),
         (b"\0\0\0\x18ftypheic" + bytes(20), "a HEIC file"),
         (b"\0\0\0\x18ftypavif" + bytes(20), "an AVIF file"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG file"),
