@@ -1,6 +1,7 @@
 """One version that answers: its network, loaded and tried, with a queue of its own before it."""
 
 import asyncio
+import collections
 import contextlib
 import time
 import weakref
@@ -107,10 +108,8 @@ class Serving:
     async def predict(self, pixels: NDArray[np.uint8]) -> Answers:
         """What the network says of every picture, counted by class found. Errors as in `Batcher.predict`."""
         answers = await self.batcher.predict(pixels)
-        best = answers.probabilities.argmax(axis=1)
-        for index, count in enumerate(np.bincount(best).tolist()):
-            if count:
-                self.metrics.predictions[index].inc(count)
+        for best, count in collections.Counter(answers.probabilities.argmax(axis=1).tolist()).items():
+            self.metrics.predictions[best].inc(count)
         if self.metrics.unrecognized is not None and (strangers := self.recognized(answers).count(False)):
             self.metrics.unrecognized.inc(strangers)
         if self.watch is not None:
