@@ -36,13 +36,13 @@ class Board:
         return next((slot for slot in range(self.taken) if self.applied[slot] != GONE), self.slot) == self.slot
 
     @property
-    def ends(self) -> bool:
-        """Whether all workers are to end, and not only one of them, to be replaced."""
-        return self.over[0] != 0
+    def wishes(self) -> int:
+        """How often all workers were asked to end; 0 where only one of them is, to be replaced."""
+        return self.over[0]
 
     def end(self) -> None:
         """Tell the workers that all of them are to end."""
-        self.over[0] = 1
+        self.over[0] += 1
 
     def take(self, slot: int) -> None:
         """From now on, this process writes into `slot`."""

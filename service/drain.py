@@ -35,10 +35,10 @@ def draining(shared: Shared, board: Board) -> Iterator[None]:
     stop = server_handler
 
     def on_sigterm(number: int, frame: FrameType | None) -> None:
-        ends = board.ends or shared.settings.processes == 1
-        # To this worker, and then to all of them: that is one wish, where a whole group is sent the signal.
-        again = shared.draining and shared.ending == ends
-        shared.ending = ends
+        alone = shared.settings.processes == 1
+        # To this worker and to all of them, in whatever order: that is one wish, where a group is sent the signal.
+        again = shared.draining and (alone or board.wishes != 1)
+        shared.ending = alone or board.wishes > 0
         if again or not shared.settings.drain_s:
             stop(number, frame)
             return

@@ -189,4 +189,5 @@ class Manager(multiprocess.Multiprocess):
             waiting[0].process.join(GLANCE_S)
             if self.signal_queue:  # whoever asks again wants it at once, and so the workers are asked again
                 self.signal_queue.clear()
+                self.board.end()
                 super().terminate_all()
