@@ -229,10 +229,14 @@ def test_while_one_worker_is_replaced_the_server_is_ready(two: Server) -> None:
     two.wait_until(ready=True)
 
 
-def test_a_signal_to_the_whole_group_is_one_wish() -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_a_signal_to_the_whole_group_is_one_wish(late: bool) -> None:
     with serving("--workers", "2", "--drain-s", "600") as server:
-        for process in (*server.workers(), server.process.pid):
+        workers, manager = server.workers(), server.process.pid
+        for process in (manager, *workers) if late else (*workers, manager):
             os.kill(process, signal.SIGTERM)
+            if late and process == manager:
+                server.wait_until(ready=False)
         server.wait_until(ready=False)
         time.sleep(1)  # in which the manager passes it on
         assert server.ask("POST", "/predict", SEVEN)[0] == 200

@@ -471,7 +471,7 @@ def test_axe_finds_nothing_serious(open_page: Open, options: dict[str, Any]) -> 
     show(page, "conv_2", 9, 11, 12)
     page.get_by_role("button", name="Keep as A").click()
     expect_text(page, "Covered place", "Nothing covered")
-    # Who speaks to the page says what is written on a button; axe has this rule, and asks for it by itself not yet.
+    # Who speaks to the page says what is written on a button. By itself, axe leaves this rule out.
     rules = {"rules": {"label-content-name-mismatch": {"enabled": True}}}
     found = Axe().run(page, options=rules).response["violations"]
     serious = [each for each in found if each["impact"] in ("serious", "critical")]

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from service.api.schemas.native import BINARY, PARAMETERS, PREDICT_API, Done, Guess
+from service.api.schemas.native import BINARY, PARAMETERS, PREDICT_API, Done, Guess, parameter
 from service.api.schemas.reference import content
 from service.api.schemas.refusals import REFUSED
 
@@ -86,18 +86,13 @@ class Network(BaseModel):
 
 
 COMPACT = "safetensors: 8 bytes with the length of a JSON header (little-endian), the header, the arrays' bytes."
-FORMAT = {
-    "name": "format",
-    "in": "query",
-    "description": f"Default: what the header Accept says. {COMPACT}",
-    "schema": {"enum": ["json", "safetensors"], "default": "json"},
-}
+FORMAT = parameter(
+    "format",
+    f"Default: what the header Accept says. {COMPACT}",
+    enum=["json", "safetensors"],
+    default="json",
+)
 ARRAYS = {"application/vnd.safetensors": BINARY}
-
-
-def whole(name: str, description: str) -> dict[str, Any]:
-    """A query parameter that is a whole number."""
-    return {"name": name, "in": "query", "description": description, "schema": {"type": "integer"}}
 
 
 ONE_PICTURE = PREDICT_API["openapi_extra"]["requestBody"]
@@ -116,12 +111,12 @@ INSIDE_API: dict[str, Any] = {
     "openapi_extra": {
         "parameters": [
             *SHARED_PARAMETERS,
-            {
-                "name": "layers",
-                "in": "query",
-                "description": "`all`, `none` (only what was done to the picture), or names with commas between.",
-                "schema": {"type": "string", "default": "all"},
-            },
+            parameter(
+                "layers",
+                "`all`, `none` (only what was done to the picture), or names with commas between.",
+                type="string",
+                default="all",
+            ),
             FORMAT,
         ],
         "requestBody": ONE_PICTURE,
@@ -133,8 +128,8 @@ OCCLUSION_API: dict[str, Any] = {
     "openapi_extra": {
         "parameters": [
             *SHARED_PARAMETERS,
-            whole("patch", "Side of the square that is covered; 5 of 28."),
-            whole("stride", "Pixels from one place to the next; 2 of 28."),
+            parameter("patch", "Side of the square that is covered; 5 of 28.", type="integer"),
+            parameter("stride", "Pixels from one place to the next; 2 of 28.", type="integer"),
         ],
         "requestBody": ONE_PICTURE,
     },
@@ -150,14 +145,12 @@ NETWORK_API: dict[str, Any] = {
     },
     "openapi_extra": {
         "parameters": [
-            {
-                "name": "weights",
-                "in": "query",
-                "description": "`all`, `none`, or names of layers with commas between. Default: `none` in JSON, `all`"
-                " in safetensors.",
-                "schema": {"type": "string"},
-            },
-            whole("unit", "Only the weights of this channel or value of each layer, from 0."),
+            parameter(
+                "weights",
+                "`all`, `none`, or names of layers with commas between. Default: `none` in JSON, `all` in safetensors.",
+                type="string",
+            ),
+            parameter("unit", "Only the weights of this channel or value of each layer, from 0.", type="integer"),
             FORMAT,
         ]
     },

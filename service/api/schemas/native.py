@@ -88,49 +88,28 @@ PIXELS = {
         },
     ]
 }
+
+
+def parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    """A parameter of the query."""
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
 PARAMETERS = [
-    {
-        "name": "model",
-        "in": "query",
-        "description": "Default: the setting `default_model`.",
-        "schema": {"type": "string"},
-    },
-    {
-        "name": "version",
-        "in": "query",
-        "description": "Default: the one that serves.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
-    },
-    {
-        "name": "label",
-        "in": "query",
-        "description": "A version by its label, such as `stable`.",
-        "schema": {"type": "string"},
-    },
-    {
-        "name": "top",
-        "in": "query",
-        "description": "How many of the best guesses to list.",
-        "schema": {"type": "integer", "minimum": 1, "default": 3},
-    },
-    {
-        "name": "prepare",
-        "in": "query",
-        "description": "`none` sends a picture file's pixels to the network as they are.",
-        "schema": {"enum": ["auto", "none"], "default": "auto"},
-    },
-    {
-        "name": "include",
-        "in": "query",
-        "description": "`seen` adds to each prediction what the network was given, and what was done for it.",
-        "schema": {"enum": ["seen"]},
-    },
-    {
-        "name": "feedback",
-        "in": "query",
-        "description": "`none` keeps none of these pictures, and takes no corrections of them.",
-        "schema": {"enum": ["none"]},
-    },
+    parameter("model", "Default: the setting `default_model`.", type="string"),
+    parameter("version", "Default: the one that serves.", type="integer", minimum=1, maximum=999_999_999),
+    parameter("label", "A version by its label, such as `stable`.", type="string"),
+    parameter("top", "How many of the best guesses to list.", type="integer", minimum=1, default=3),
+    parameter(
+        "prepare",
+        "`none` sends a picture file's pixels to the network as they are.",
+        enum=["auto", "none"],
+        default="auto",
+    ),
+    parameter(
+        "include", "`seen` adds to each prediction what the network was given, and what was done for it.", enum=["seen"]
+    ),
+    parameter("feedback", "`none` keeps none of these pictures, and takes no corrections of them.", enum=["none"]),
 ]
 PREDICT_API: dict[str, Any] = {
     "response_model": None,
