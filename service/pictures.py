@@ -3,6 +3,8 @@
     recognise ──► open_picture ──► prepare
     first bytes   header only      decode, turn, flatten, then centre or fit
 
+What is the network's input already needs none of it: `read_ready`.
+
 Nothing here knows HTTP, models or queues. Finding the digit on a sheet lies in `paper.py` and `marks.py`.
 """
 
@@ -77,7 +79,7 @@ OTHERS = (
 # Small files are read as they come; a larger one may not consist of ever so many little parts, which Pillow walks
 # through one by one, some of them in quadratic time (comments of a GIF, EXIF of a JPEG).
 SMALL_BYTES = 1 << 16
-PLAIN_PIXELS = 64 * 64  # up to here, a PNG file that is nothing but pixels need not trouble Pillow
+READY_PIXELS = 64 * 64  # up to here, a file that is the network's input already is looked for before all else
 PARTS_OF_HEADER = 2_000
 PARTS_OF_BODY = 100_000
 SCANS = 100  # each scan of a progressive JPEG goes over the whole picture again; cameras and editors write about ten
@@ -139,6 +141,26 @@ def recognise(data: bytes) -> str | None:
     return None
 
 
+def read_ready(data: bytes, target: Input, *, mode: Mode = "auto", max_pixels: int = READY_PIXELS) -> Seen | None:
+    """The plainest way: a small grey PNG file of the input's size, and prepared as the training pictures were.
+
+    Arguments as in `prepare` and `open_picture`.
+
+    Returns:
+        What `inspect` would; None for whatever has to go that way.
+    """
+    height, width, channels = target.shape
+    if channels != 1 or height * width > min(max_pixels, READY_PIXELS) or len(data) >= SMALL_BYTES:
+        return None
+    found = png.read(data, width, height)
+    if found is None:
+        return None
+    pixels = found[..., np.newaxis]
+    if mode == "auto" and target.preparation == "centred" and not looks_prepared(pixels):
+        return None
+    return Seen(pixels)
+
+
 def open_picture(data: bytes, *, max_pixels: int) -> Image.Image:
     """Read the header of a picture file; its pixels are decoded later, by `prepare`.
 
@@ -156,8 +178,6 @@ def open_picture(data: bytes, *, max_pixels: int) -> Image.Image:
     if kind is None:
         raise _refusal(data)
     small = len(data) < SMALL_BYTES
-    if kind == "PNG" and small and (plain := png.read(data, min(max_pixels, PLAIN_PIXELS))) is not None:
-        return plain
     if kind == "JPEG" and not small and data.count(b"\xff\xda") > SCANS:
         raise BadPicture("The JPEG file has too many scans", expected=f"at most {SCANS} scans")
     file = io.BytesIO(data) if small else Parts(data, PARTS_OF_HEADER)
@@ -368,7 +388,7 @@ def looks_prepared(pixels: np.ndarray) -> bool:
     wide = len(np.bitwise_or.reduce(pixels, axis=0).tobytes().strip(b"\0"))
     if not box - 1 <= max(tall, wide) <= box:
         return False
-    mass, x, y = (pixels.reshape(-1).astype(np.float32) @ _layout(height, width)).tolist()
+    mass, x, y = pixels.reshape(-1).astype(np.float32).dot(_layout(height, width)).tolist()
     reach = 0.53 * mass
     return bool(abs(x - mass * (width // 2)) <= reach and abs(y - mass * (height // 2)) <= reach)
 

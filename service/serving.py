@@ -95,10 +95,13 @@ class Serving:
         Raises:
             DeadlineExceeded: It waited too long for a thread.
         """
+        target = self.manifest.input
+        if (ready := pictures.read_ready(data, target, mode=mode, max_pixels=self.max_pixels)) is not None:
+            return ready
         image = pictures.open_picture(data, max_pixels=self.max_pixels)
         if image.width * image.height <= INLINE_PIXELS:
-            return pictures.inspect(image, self.manifest.input, mode=mode)
-        work = partial(pictures.inspect, image, self.manifest.input, mode=mode)
+            return pictures.inspect(image, target, mode=mode)
+        work = partial(pictures.inspect, image, target, mode=mode)
         try:
             async with asyncio.timeout(self.batcher.deadline_s):
                 return await asyncio.get_running_loop().run_in_executor(self.decoders, work)

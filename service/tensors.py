@@ -68,7 +68,7 @@ def read_plain(body: bytes, fields: Mapping[str, bool], shape: Shape) -> NDArray
     count, rest = divmod(len(numbers), size)
     if rest or numbers.max() > 255:
         return None
-    if not (each_flat(text, lists, size) if several else text.count(b"[") == count == 1):
+    if not (each_flat(text, lists, size) if several else text.rfind(b"[") == 0 and count == 1):
         form = text.translate(None, WITHIN)
         if form not in ((many(one, count) if several else one) for one in forms(shape)):
             return None
@@ -115,7 +115,8 @@ def read_lists(text: bytes) -> tuple[simdjson.Array, NDArray[np.uint64]] | None:
 
 def each_flat(text: bytes, lists: simdjson.Array, size: int) -> bool:
     """Whether it is a list of lists of `size` numbers: told without a look at each sign, unlike other forms."""
-    return text.count(b"[") == 1 + len(lists) and all(
+    brackets = np.count_nonzero(np.frombuffer(text, np.uint8) == ord("["))  # bytes.count takes ten times as long
+    return brackets == 1 + len(lists) and all(
         isinstance(inner, simdjson.Array) and len(inner) == size for inner in lists
     )
 

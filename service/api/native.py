@@ -64,8 +64,10 @@ async def predict(request: Request) -> Response:
     sources = take_apart(body, request, serving, shared.settings.max_pictures)
     looked: list[Seen | ServiceError] = []
     if asked.include:
-        looked = await road.prepare(serving, sources, asked.prepare, road.inspect_one, request)
+        looked = await road.prepare(serving, list(sources), asked.prepare, road.inspect_one, request)
         prepared = [item.pixels if isinstance(item, Seen) else item for item in looked]
+    elif isinstance(sources, np.ndarray):
+        prepared = list(sources)
     else:
         prepared = await road.prepare(serving, sources, asked.prepare, road.prepare_one, request)
     serving.metrics.prepare_seconds.observe(time.perf_counter() - started)
@@ -75,8 +77,10 @@ async def predict(request: Request) -> Response:
     places = None
     if len(pixels) < len(prepared):
         places = [place for place, item in enumerate(prepared) if not isinstance(item, ServiceError)]
-    kept = asked.feedback != "none"
-    answers = await ask(request, serving, together(pixels), places, kept=kept) if pixels else NONE
+    answers = NONE
+    if pixels:
+        whole = sources if isinstance(sources, np.ndarray) else together(pixels)
+        answers = await ask(request, serving, whole, places, kept=asked.feedback != "none")
     best = (-answers.probabilities).argsort(axis=1, kind="stable")[:, : asked.top].tolist()
     rows = zip(answers.probabilities, best, serving.recognized(answers), strict=True)
     labels = serving.manifest.labels
@@ -111,8 +115,11 @@ def parse_query(text: bytes) -> Query:
     )
 
 
-def take_apart(body: bytes, request: Request, serving: Serving, max_pictures: int) -> list[Source]:
+def take_apart(body: bytes, request: Request, serving: Serving, max_pictures: int) -> list[Source] | NDArray[np.uint8]:
     """The pictures in a body, which is told by its first bytes before its media type.
+
+    Returns:
+        As they were sent; of the plainest JSON uint8 (n, height, width, channels), the network's input already.
 
     Raises:
         BadBody: A form or JSON that we can not read.
@@ -124,7 +131,7 @@ def take_apart(body: bytes, request: Request, serving: Serving, max_pictures: in
         return [body]
     if (plain := road.read_plain(body, serving, FIELDS)) is not None:
         check_count(len(plain), max_pictures)
-        return list(plain)
+        return plain
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":

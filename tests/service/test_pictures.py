@@ -56,6 +56,38 @@ def seven() -> np.ndarray:
     return prepare(encode(strokes.draw(7)))
 
 
+# What is the input already
+
+
+@pytest.mark.parametrize("mode", ["auto", "none"])
+@pytest.mark.parametrize("preparation", ["centred", "fit"])
+def test_a_file_that_is_the_input_already_is_read_as_any_other_would_be(
+    seven: np.ndarray, mode: pictures.Mode, preparation: str
+) -> None:
+    target = Input(name="image", shape=(28, 28, 1), preparation=preparation)
+    for pixels in (seven, 255 - seven, np.roll(seven, 4, axis=1), np.zeros_like(seven)):
+        data = encode(Image.fromarray(pixels[..., 0]))
+        ready = pictures.read_ready(data, target, mode=mode)
+        usual = pictures.inspect(pictures.open_picture(data, max_pixels=MILLION), target, mode=mode)
+        if usual.prepared:
+            assert ready is None
+        else:
+            assert ready is not None
+            np.testing.assert_array_equal(ready.pixels, usual.pixels)
+            assert ready._replace(pixels=usual.pixels) == usual
+
+
+def test_what_has_to_be_looked_at_closer_is_not_ready(seven: np.ndarray) -> None:
+    picture = Image.fromarray(seven[..., 0])
+    coloured = Input(name="image", shape=(28, 28, 3))
+    assert pictures.read_ready(encode(picture), coloured) is None
+    assert pictures.read_ready(encode(picture), DIGIT, max_pixels=783) is None
+    assert pictures.read_ready(encode(picture, "BMP"), DIGIT) is None
+    whole = encode(picture)
+    many = whole[:33] + chunk(b"IDAT", b"") * 6_000 + whole[33:]  # more than 64 KB
+    assert pictures.read_ready(many, DIGIT) is None
+
+
 # What is a picture
 
 
