@@ -37,9 +37,11 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks $(ARGS)
 
-# Each peer in an environment of its own. Triton's wheel embeds Debian's Python 3.11: a newer one may not do.
+# Each peer in an environment of its own, and we beside them, on the same Python: one build may be a seventh slower than
+# another. Triton's wheel embeds Debian's Python 3.11: a newer one may not do.
 PEER_PYTHON ?= /usr/bin/python3.11
-PEERS := $(patsubst benchmarks/peers/%.txt,benchmarks/.venvs/%/.installed,$(wildcard benchmarks/peers/*.txt))
+PEERS := benchmarks/.venvs/convolve/.installed \
+	$(patsubst benchmarks/peers/%.txt,benchmarks/.venvs/%/.installed,$(wildcard benchmarks/peers/*.txt))
 
 bench-peers: $(VENV)/.dev $(PEERS)
 	$(RUN) -m benchmarks $(or $(ARGS),peers)
@@ -47,6 +49,11 @@ bench-peers: $(VENV)/.dev $(PEERS)
 benchmarks/.venvs/%/.installed: benchmarks/peers/%.txt
 	test -x $(@D)/bin/python || $(PEER_PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+benchmarks/.venvs/convolve/.installed: requirements/serve.txt
+	test -x $(@D)/bin/python || $(PEER_PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 # What is installed is exactly what was locked. A half-made environment has no stamp and is made anew.

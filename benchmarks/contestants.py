@@ -69,7 +69,7 @@ class Contestant:
         return Path(self.command[0]).exists()
 
 
-def ours(name: str = "convolve", *flags: str) -> Contestant:
+def ours(name: str = "convolve", *flags: str, python: str = sys.executable) -> Contestant:
     """Ourselves, with the settings as they come and these flags."""
     infer = "/v2/models/mnist/infer"
     doors = {
@@ -81,13 +81,22 @@ def ours(name: str = "convolve", *flags: str) -> Contestant:
         "bulk-bytes": Door(infer, bodies.binary_bytes),
         "bulk-floats": Door(infer, bodies.binary_floats),
     }
-    command = (sys.executable, "-m", "service", "--port", "{port}", "--log-level", "warning", "--drain-s", "0", *flags)
+    command = (python, "-m", "service", "--port", "{port}", "--log-level", "warning", "--drain-s", "0", *flags)
     return Contestant(name, command, (Setup(doors),), folder=ROOT)
 
 
 def program(environment: str, name: str) -> str:
-    """A program in a peer's environment."""
+    """A program in the environment of a peer, or in ours among them."""
     return str(VENVS / environment / "bin" / name)
+
+
+BESIDE = program("convolve", "python")
+"""What runs us among the peers: the Python that they have. Of two builds of it, one may be a seventh slower."""
+
+
+def among_peers(*flags: str) -> Contestant:
+    """Ourselves in an environment like theirs."""
+    return ours("convolve", *flags, python=BESIDE)
 
 
 def uvicorn(application: str, workers: int) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import openvino
 
-from benchmarks.contestants import VENVS
+from benchmarks.contestants import BESIDE, VENVS
 from benchmarks.pictures import VERSION
 from benchmarks.visits import Row
 from service.engines.openvino import choose
@@ -39,6 +40,7 @@ def describe(command: str, *, with_peers: bool) -> Row:
         platform.machine(),
     )
     capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    python = BESIDE if with_peers else sys.executable
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "kind": "machine",
@@ -46,7 +48,12 @@ def describe(command: str, *, with_peers: bool) -> Row:
         "command": command,
         "machine": f"{len(os.sched_getaffinity(0))} cores of {processor}, {memory:.0f} GB, Linux {platform.release()}",
         "precision": choose("auto", Manifest.read(VERSION), capabilities),
-        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in OURS}},
+        "versions": {
+            "python": told(
+                BESIDE if with_peers else sys.executable, "import platform; print(platform.python_version())"
+            ),
+            **{name: importlib.metadata.version(name) for name in OURS},
+        },
         "peers": peers() if with_peers else {},
     }
 
@@ -57,6 +64,10 @@ def peers() -> dict[str, str]:
     for environment, package in PEERS.items():
         python = VENVS / environment / "bin" / "python"
         if python.exists():
-            ask = f"import importlib.metadata as m; print(m.version({package!r}))"
-            found[package] = subprocess.run([python, "-c", ask], capture_output=True, text=True).stdout.strip()
+            found[package] = told(python, f"import importlib.metadata as m; print(m.version({package!r}))")
     return found
+
+
+def told(python: str | Path, ask: str) -> str:
+    """What a program prints in an environment."""
+    return subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator
 
 from benchmarks import load, report, steady, tables
-from benchmarks.contestants import INT8, NAMED, NOOPS, PLAIN, WORKS, Contestant, ours
+from benchmarks.contestants import INT8, NAMED, NOOPS, PLAIN, WORKS, Contestant, among_peers, ours
 from benchmarks.turns import start_in_turns, take_turns
 from benchmarks.visits import Plan, Row, requests, serving, visit
 
@@ -35,35 +35,37 @@ def alone(rounds: int, seconds: int) -> Iterator[Row]:
     for noop in NOOPS:
         if noop.installed:
             yield from visit(noop, {"numbers": (32,)}, seconds)
-    yield from in_a_row(seconds)
+    yield from in_a_row(ours(), seconds)
 
 
 def peers(rounds: int, seconds: int) -> Iterator[Row]:
     """Everybody, in turn, so that all see the same drift of the machine."""
-    everybody = (ours(), PLAIN, *NAMED)
+    everybody = (among_peers(), PLAIN, *NAMED)
     for number in range(rounds):
         for contestant in everybody:
             yield from visit(contestant, WHOLE, seconds, round=number)
         for noop in NOOPS:
             yield from visit(noop, {"numbers": (32,)}, seconds, round=number)
-    yield from in_a_row(seconds)
+    yield from in_a_row(among_peers(), seconds)
 
 
 def best(rounds: int, seconds: int) -> Iterator[Row]:
     """Ourselves, whoever of the peers did best by the last `peers`, and the plain server, in turns."""
     known = report.read("peers")
     quickest = tables.starts(known).best
-    yield from start_in_turns([ours(), *(peer for peer in NAMED if peer.name == quickest), PLAIN], STARTS * rounds)
+    yield from start_in_turns(
+        [among_peers(), *(peer for peer in NAMED if peer.name == quickest), PLAIN], STARTS * rounds
+    )
     for work in WORKS.values():
         names = {tables.rates(known, work, callers).best for callers in work.callers}
-        sides = [ours(), *(peer for peer in NAMED if peer.name in names), PLAIN]
+        sides = [among_peers(), *(peer for peer in NAMED if peer.name in names), PLAIN]
         yield from take_turns(work.name, [(side, work.callers) for side in sides], rounds, seconds)
 
 
 def precisions(rounds: int, seconds: int) -> Iterator[Row]:
     """Everybody in the same arithmetic, once for each."""
     for number, precision in itertools.product(range(rounds), PRECISIONS):
-        for contestant in (ours(), PLAIN, *NAMED):
+        for contestant in (among_peers(), PLAIN, *NAMED):
             fixed = in_precision(contestant, precision)
             yield from visit(fixed, SINGLE, seconds, round=number, precision=precision)
 
@@ -71,17 +73,17 @@ def precisions(rounds: int, seconds: int) -> Iterator[Row]:
 def in_precision(contestant: Contestant, precision: str) -> Contestant:
     """The same, computing in this arithmetic. Peers get int8 as what it is: another network."""
     if contestant.name == "convolve":
-        return ours("convolve", "--precision", precision)
+        return among_peers("--precision", precision)
     own = {"PEER_MODEL": str(INT8)} if precision == "int8" else {"PEER_PRECISION": precision}
     setups = (dataclasses.replace(setup, variables={**setup.variables, **own}) for setup in contestant.setups)
     return dataclasses.replace(contestant, setups=tuple(setups))
 
 
-def in_a_row(seconds: int) -> Iterator[Row]:
+def in_a_row(contestant: Contestant, seconds: int) -> Iterator[Row]:
     """Ten runs at 32 callers, each with connections of its own, and then the open loop."""
-    (setup,) = ours().setups
+    (setup,) = contestant.setups
     sent = requests(setup, "png")
-    with serving(ours(), setup, sent[0]) as (port, _):
+    with serving(contestant, setup, sent[0]) as (port, _):
         load.warm_up(port, sent, 32)
         rates = []
         for number in range(SPREAD):
