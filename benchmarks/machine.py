@@ -49,9 +49,7 @@ def describe(command: str, *, with_peers: bool) -> Row:
         "machine": f"{len(os.sched_getaffinity(0))} cores of {processor}, {memory:.0f} GB, Linux {platform.release()}",
         "precision": choose("auto", Manifest.read(VERSION), capabilities),
         "versions": {
-            "python": told(
-                BESIDE if with_peers else sys.executable, "import platform; print(platform.python_version())"
-            ),
+            "python": told(python, "import platform; print(platform.python_version())"),
             **{name: importlib.metadata.version(name) for name in OURS},
         },
         "peers": peers() if with_peers else {},

@@ -1,7 +1,6 @@
 """One version that answers: its network, loaded and tried, with a queue of its own before it."""
 
 import asyncio
-import collections
 import contextlib
 import time
 import weakref
@@ -111,7 +110,10 @@ class Serving:
     async def predict(self, pixels: NDArray[np.uint8]) -> Answers:
         """What the network says of every picture, counted by class found. Errors as in `Batcher.predict`."""
         answers = await self.batcher.predict(pixels)
-        for best, count in collections.Counter(answers.probabilities.argmax(axis=1).tolist()).items():
+        counts: dict[int, int] = {}  # mostly of one picture, for which a Counter takes longer
+        for best in answers.probabilities.argmax(axis=1).tolist():
+            counts[best] = counts.get(best, 0) + 1
+        for best, count in counts.items():
             self.metrics.predictions[best].inc(count)
         if self.metrics.unrecognized is not None and (strangers := self.recognized(answers).count(False)):
             self.metrics.unrecognized.inc(strangers)
