@@ -29,9 +29,12 @@ from service.errors import Draining, ServiceError
 from service.metrics import Metrics
 from service.serving import Serving
 from service.state import Shared
+from service.whole import WHOLE, Whole
 
 logger = logging.getLogger(__name__)
 
+HEADER = b"x-request-id"
+"""Names a request, and its answer."""
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 """What we take for a request id; anything else could write lines of its own into a log."""
 LEFT = 499
@@ -128,7 +131,11 @@ class Door:
         try:
             route = scope["route"] = self.find(scope)
             app = self.api if route is None else await respond(route, Request(scope, take))
-            await app(scope, take, reply)
+            last = shared.draining or (leave is not None and leave.awaited)
+            if isinstance(app, Answer) and not last and give(scope, app, request_id):
+                status = app.status_code
+            else:
+                await app(scope, take, reply)
         except ClientDisconnect:
             status = LEFT
         except asyncio.CancelledError:  # the server has waited `stop_s` for this one, and goes
@@ -147,7 +154,7 @@ class Door:
 
     def name(self, headers: dict[bytes, bytes]) -> bytes:
         """The caller's request id, or a new one."""
-        given = headers.get(b"x-request-id")
+        given = headers.get(HEADER)
         if given is not None and REQUEST_ID.fullmatch(given):
             return given
         return b"%s-%x" % (self.prefix, next(self.numbers))
@@ -187,11 +194,20 @@ class Leave:
         return await self.receive()
 
 
+def give(scope: Scope, answer: Answer, request_id: bytes) -> bool:
+    """Let a server that can do so send all of an answer at once. Returns whether it did."""
+    extensions = scope.get("extensions", {})
+    if WHOLE not in extensions:
+        return False
+    send: Whole = extensions[WHOLE]["send"]
+    return send(scope, [*answer.raw_headers, (HEADER, request_id)], bytes(answer.body))
+
+
 def mark(start: Message, request_id: bytes, *, last: bool) -> None:
     """Put into an answer's head what all answers have; the last one is that of a connection."""
     if start["status"] == HTTPStatus.TEMPORARY_REDIRECT:
         start["headers"] = [*map(relative, start["headers"])]
-    start["headers"].append((b"x-request-id", request_id))
+    start["headers"].append((HEADER, request_id))
     if last:
         start["headers"].append((b"connection", b"close"))
 

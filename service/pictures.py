@@ -385,8 +385,12 @@ def looks_prepared(pixels: np.ndarray) -> bool:
     tall = (len(data.rstrip(b"\0")) - 1) // width - (len(data) - len(data.lstrip(b"\0"))) // width + 1
     if tall > box:
         return False
-    wide = len(np.bitwise_or.reduce(pixels, axis=0).tobytes().strip(b"\0"))
-    if not box - 1 <= max(tall, wide) <= box:
+    empty, left, right = bytes(height), 0, width - 1
+    while data[left::width] == empty:
+        left += 1
+    while data[right::width] == empty:
+        right -= 1
+    if not box - 1 <= max(tall, right - left + 1) <= box:
         return False
     mass, x, y = pixels.reshape(-1).astype(np.float32).dot(_layout(height, width)).tolist()
     reach = 0.53 * mass

@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -17,6 +17,7 @@ from typing import Any
 
 import uvicorn
 from httptools import HttpParserError, HttpParserUpgrade
+from starlette.types import Scope
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -24,6 +25,7 @@ from uvicorn.server import ServerState
 from service import problems
 from service.board import Board
 from service.settings import Settings
+from service.whole import WHOLE
 
 logger = logging.getLogger(__name__)
 
@@ -173,8 +175,9 @@ def turn_away(listener: socket.socket) -> None:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, but the head and the body of an answer leave together: one system call, and one wake-up there. Who
-    sends a head without end, or none, has to go. And who is refused while still sending gets to read why.
+    """uvicorn's, but the head and the body of an answer leave together: one system call, and one wake-up there. Most
+    answers come as a whole. Who sends a head without end, or none, has to go. And who is refused while still sending
+    gets to read why.
     """
 
     def __init__(
@@ -252,10 +255,27 @@ class Protocol(HttpToolsProtocol):
     def framing(self) -> bytes:
         """The headers that say how long the body is; none where there is none."""
         names = (b"content-length", b"transfer-encoding")
-        return b"".join(b"%s: %s\r\n" % header for header in self.headers if header[0] in names)
+        return lines(header for header in self.headers if header[0] in names)
+
+    def whole(self, scope: Scope, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Answer at once; see `whole.py`.
+
+        Not where a connection ends with its answer, has no room for it, is gone, or has another request's turn.
+        """
+        cycle = self.cycle
+        ends = cycle.disconnected or not cycle.keep_alive
+        if cycle.scope is not scope or cycle.response_started or ends or self.flow.write_paused:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        head = lines([*self.server_state.default_headers, *headers])
+        self.transport.write(b"HTTP/1.1 200 OK\r\n%b\r\n%b" % (head, body))
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["extensions"] = {WHOLE: {"send": self.whole}}
         self.in_head = self.goes_on = True
 
     def on_headers_complete(self) -> None:
@@ -322,10 +342,15 @@ class Protocol(HttpToolsProtocol):
             return
         if not self.asked:  # else the door counts it
             self.app_state["shared"].metrics.requests.labels("unknown", status, "", "").inc()
-        headers = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
         phrase = HTTPStatus(status).phrase.encode()
-        self.transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, phrase, headers, response.body))
+        head = lines(response.raw_headers)
+        self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, head, bytes(response.body)))
         self.transport.close()
+
+
+def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they stand in a head."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 class Cork:

@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from http.client import HTTPConnection
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection, parse_headers
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from service.manifest import Manifest
 from service.settings import Settings
 from service.workers import PREFIX, SHARED_MEMORY
 from tests.service.conftest import EXAMPLES, ROOT, png
+from training import strokes
 
 SEVEN = (EXAMPLES / "seven.png").read_bytes()
 PATIENCE_S = 60
@@ -341,6 +343,43 @@ def test_head_says_what_get_would_without_the_body(two: Server) -> None:
             answer = caller.getresponse()
             assert (answer.status, answer.headers["content-length"]) == (200, str(length))
             assert answer.read() == b""
+
+
+def answer_of(caller: BinaryIO) -> tuple[bytes, dict[str, str], bytes]:
+    """The next answer on a connection: its first line, headers and body."""
+    line, headers = caller.readline(), dict(parse_headers(caller))
+    return line, headers, caller.read(int(headers["content-length"]))
+
+
+def test_an_answer_in_one_piece_is_the_one_of_asgis_two_messages(two: Server) -> None:
+    request = b"POST /predict HTTP/1.1\r\nHost: a\r\nX-Request-ID: n\r\nContent-Length: %d\r\n%b\r\n%b"
+    with ExitStack() as stack:
+        both = []
+        for more in (b"", b"Connection: close\r\n"):  # who ends here is answered the usual way
+            caller = stack.enter_context(socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S))
+            caller.sendall(request % (len(SEVEN), more, SEVEN))
+            both.append(answer_of(stack.enter_context(caller.makefile("rb"))))
+    for line, headers, content in both:
+        assert line == b"HTTP/1.1 200 OK\r\n"
+        assert [each for each in headers if each != "connection"] == [
+            *("date", "content-type", "content-length", "x-request-id")
+        ]
+        assert (headers["content-type"], headers["x-request-id"]) == ("application/json", "n")
+        assert parsedate_to_datetime(headers["date"]).tzinfo is not None
+        assert content == both[0][2]
+    assert "connection" not in both[0][1]
+    assert both[1][1]["connection"] == "close"
+
+
+def test_who_sends_several_requests_at_once_is_answered_in_their_order(two: Server) -> None:
+    request = b"POST /predict HTTP/1.1\r\nHost: a\r\nX-Request-ID: n%d\r\nContent-Length: %d\r\n\r\n%b"
+    files = [png(pixels) for pixels in strokes.golden((28, 28, 1))]
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller, caller.makefile("rb") as file:
+        caller.sendall(b"".join(request % (index, len(each), each) for index, each in enumerate(files)))
+        for index in range(len(files)):
+            _, headers, content = answer_of(file)
+            assert headers["x-request-id"] == f"n{index}"
+            assert json.loads(content)["predictions"][0]["class_id"] == index
 
 
 def test_a_slow_body_is_answered_408_and_harms_nobody() -> None:
