@@ -6,8 +6,10 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from benchmarks import growth, machine, processes, report, runs
+from benchmarks.contestants import BESIDE
 from benchmarks.visits import Row
 
 Measure = Callable[[int, int], Iterator[Row]]
@@ -44,7 +46,11 @@ def main(argv: Sequence[str]) -> int:
         measure, rounds, seconds = MEASURES[what]
         if asked.short:
             rounds, seconds = 1, 1
-        rows = [machine.describe(f"python -m benchmarks {what}", with_peers=what in ("peers", "best", "precisions"))]
+        with_peers = what in ("peers", "best", "precisions")
+        if with_peers and not Path(BESIDE).exists():
+            print(f"{BESIDE} is missing, which we run in beside the peers: make bench-peers", file=sys.stderr)
+            return 2
+        rows = [machine.describe(f"python -m benchmarks {what}", with_peers=with_peers)]
         for row in measure(asked.rounds or rounds, asked.seconds or seconds):
             print(json.dumps(row, ensure_ascii=False), flush=True)
             rows.append(row)

@@ -69,7 +69,7 @@ async def predict(request: Request) -> Response:
     body = await bodies.read_inflated(request, shared.settings)
     started = time.perf_counter()
     if (plain := road.read_plain(body, serving, {"instances": True})) is not None:
-        return Answer({"predictions": await ask(request, serving, list(plain), started)})
+        return Answer({"predictions": await ask(request, serving, plain, started)})
     asked = parse(body)
     check_signature(asked)
     only = serving.manifest.input.name
@@ -192,7 +192,9 @@ def told(names: Any) -> str:
     return "the fields " + shown(sorted(islice(names, 16)))
 
 
-async def ask(request: Request, serving: Serving, sources: list[Source], started: float) -> NDArray[np.float32]:
+async def ask(
+    request: Request, serving: Serving, sources: list[Source] | NDArray[np.uint8], started: float
+) -> NDArray[np.float32]:
     """The answers to what was sent."""
     shared: Shared = request.scope["state"]["shared"]
     road.check_count(len(sources), shared.settings.max_pictures)

@@ -83,6 +83,8 @@ def test_what_has_to_be_looked_at_closer_is_not_ready(seven: np.ndarray) -> None
     assert pictures.read_ready(encode(picture), coloured) is None
     assert pictures.read_ready(encode(picture), DIGIT, max_pixels=783) is None
     assert pictures.read_ready(encode(picture, "BMP"), DIGIT) is None
+    tall = Input(name="image", shape=(65, 64, 1), preparation="fit")
+    assert pictures.read_ready(encode(Image.new("L", (64, 65))), tall) is None
     whole = encode(picture)
     many = whole[:33] + chunk(b"IDAT", b"") * 6_000 + whole[33:]  # more than 64 KB
     assert pictures.read_ready(many, DIGIT) is None

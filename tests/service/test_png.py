@@ -7,6 +7,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from service import png
+from service.pictures import open_picture
 
 GREY = np.random.default_rng(1).integers(0, 256, (28, 28), np.uint8)
 SMOOTH = np.add.outer(np.arange(28), np.arange(28)).astype(np.uint8) * 4
@@ -53,13 +54,14 @@ def test_leaves_the_rest_to_pillow() -> None:
     text.add_text("Title", "seven")
     files = [
         write(GREY[:, :27]),
-        b"\xff" + write(GREY)[1:],
         write(np.stack([GREY] * 3, axis=-1)),
         write(GREY > 127),
         write(GREY, pnginfo=text),
         write(GREY, transparency=0),
     ]
-    assert [png.read(file, 28, 28) for file in files] == [None] * 6
+    assert [png.read(file, 28, 28) for file in files] == [None] * 5
+    assert all(open_picture(file, max_pixels=10_000).size for file in files)
+    assert png.read(b"\xff" + write(GREY)[1:], 28, 28) is None
 
 
 @pytest.mark.parametrize(
