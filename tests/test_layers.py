@@ -30,7 +30,7 @@ LAYERS = [
     ["serving", "verdict"],
     ["batcher", "layers", "repository"],
     ["bodies", "metrics", "seen", "engines.openvino", "engines.tensorflow", "tensors"],
-    ["board", "engines", "history", "messages", "pictures", "safetensors", "settings", "tally"],
+    ["board", "engines", "engines.kernels", "history", "messages", "pictures", "safetensors", "settings", "tally"],
     ["novelty", "paper", "png"],
     ["sheet"],
     ["light"],

@@ -4,7 +4,7 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -15,13 +15,15 @@ import openvino
 from numpy.typing import NDArray
 
 from service import novelty
-from service.engines import Answers
+from service.engines import Answers, kernels
 from service.errors import BadVersion
 from service.manifest import Manifest
 
 SIZES = (64, 16, 4, 1)
 """Batch sizes that a small network is compiled for, the one that answers anything last. Each copy takes 5 MB, and the
 largest another 4."""
+TRIAL = 16
+"""The one by which kernels are compared."""
 WIDE = (16, 1)
 """Of these, the ones that are compiled for spare threads, too. A batch is never larger for them: 16 pictures are work
 enough for several threads."""
@@ -44,16 +46,16 @@ class Fixed(NamedTuple):
     """The network for one batch size, with what goes in and comes out lying ready: to ask for that takes a while."""
 
     size: int
-    infer: Callable[[], object]
+    request: openvino.InferRequest
     given: NDArray[np.uint8]
     found: list[NDArray[np.float32]]
 
     @classmethod
     def of(cls, request: openvino.InferRequest) -> "Fixed":
         given = request.input_tensors[0].data
-        fixed = cls(len(given), request.infer, given, [each.data for each in request.output_tensors])
+        fixed = cls(len(given), request, given, [each.data for each in request.output_tensors])
         given[:] = 0
-        fixed.infer()  # the first time takes longer
+        request.infer()  # the first time takes longer
         return fixed
 
 
@@ -126,8 +128,13 @@ class OpenVINOEngine:
     def complete(
         self, later: Sequence[openvino.Model], drafts: Sequence[openvino.Model], threads: int, spare: int
     ) -> None:
-        """Have the larger sizes too, and networks that compute with spare threads, for when they are free."""
-        if later:
+        """Have the larger sizes too, and networks that compute with spare threads, for when they are free.
+
+        Where other kernels are quicker, all of them anew.
+        """
+        if self.hasten(drafts, threads):
+            self.narrow = self.wide = self.compile_all(drafts, threads)
+        elif later:
             self.narrow = self.wide = [*self.compile_all(later, threads), *self.narrow]
         if spare:
             self.wide = [
@@ -137,6 +144,21 @@ class OpenVINOEngine:
             ]
             trim()
 
+    def hasten(self, drafts: Sequence[openvino.Model], threads: int) -> bool:
+        """Let what was read have other kernels, if those are quicker. Returns whether it has."""
+        others = kernels.others(self.core, self.narrow[-1].request.get_compiled_model())
+        if others is None:
+            return False
+        trial = drafts[SIZES.index(TRIAL)]
+        rival = trial.clone()
+        kernels.wish(rival, others)
+        now, then = (Fixed.of(self.compile(draft, threads)) for draft in (trial, rival))
+        if not kernels.quicker(then.request, now.request):
+            return False
+        for draft in drafts:
+            kernels.wish(draft, others)
+        return True
+
     def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         if not self.fixed:
             found = self.any.infer([pixels])
@@ -144,12 +166,12 @@ class OpenVINOEngine:
         probabilities = np.empty((len(pixels), self.classes), np.float32)
         scores = np.empty((len(pixels), 1), np.float32) if self.scores else None
         start = 0
-        for size, infer, given, found in self.wide if spare else self.narrow:
+        for size, request, given, found in self.wide if spare else self.narrow:
             # An eighth short of it, what stands there from before is computed along: quicker than several small ones.
             while (count := min(size, len(pixels) - start)) >= size - size // 8:
                 # Copied: OpenVINO shares only arrays that it could write to, and 784 bytes are nothing.
                 given[:count] = pixels[start : start + count]
-                infer()
+                request.infer()
                 probabilities[start : start + count] = found[0][:count]
                 if scores is not None:
                     scores[start : start + count] = found[1][:count]

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from service.engines import kernels
 from service.engines.openvino import NICENESS, OpenVINOEngine, choose, stand_back
 from service.manifest import Manifest, Precision
 from tests.service.conftest import ROOT, Start
@@ -95,6 +96,80 @@ def test_a_network_that_is_there_at_once_answers_the_same_and_is_complete_in_the
     for found in (first, engine.predict(pictures), engine.predict(pictures, spare=True)):
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
         np.testing.assert_allclose(found.novelty, expected.novelty, atol=1e-5)
+
+
+def convolving(engine: OpenVINOEngine) -> list[set[str]]:
+    """The kernels that convolve, in each network that answers."""
+    return [
+        {
+            str(about["primitiveType"].astype(str))
+            for layer in fixed.request.get_compiled_model().get_runtime_model().get_ops()
+            if "Conv" in (about := layer.get_rt_info())["layerType"].astype(str)
+        }
+        for fixed in [*engine.narrow, *engine.wide]
+    ]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_the_quicker_kernels_convolve_and_answer_the_same(
+    monkeypatch: pytest.MonkeyPatch, precision: str, at_once: bool
+) -> None:
+    folder = ROOT / "models" / "mnist" / "2"
+    pictures = np.concatenate([strokes.golden((28, 28, 1))] * 4)
+    compared = []
+    engines = []
+    for other in (False, True):
+        monkeypatch.setattr(kernels, "quicker", lambda *_, other=other: compared.append(other) or other)
+        engines.append(OpenVINOEngine(folder, Manifest.read(folder), 1, precision, spare=1, at_once=at_once))
+        engines[-1].compiler.shutdown(wait=True)
+    kept, hastened = engines
+    if not compared:
+        pytest.skip("OpenVINO has one kind of kernels for this processor")
+    assert all(kernels.PREFERRED in name for names in convolving(kept) for name in names)
+    assert all(name.startswith(kernels.OLDER) for names in convolving(hastened) for name in names)
+    assert [fixed.size for fixed in hastened.narrow] == [64, 16, 4, 1]
+    expected = kept.predict(pictures)
+    for found in (hastened.predict(pictures), hastened.predict(pictures, spare=True)):
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
+        np.testing.assert_allclose(found.novelty, expected.novelty, atol=1e-5)
+
+
+class Taking:
+    """A network that takes these seconds, one after the other."""
+
+    def __init__(self, clock: "Clock", seconds: list[float]) -> None:
+        self.clock = clock
+        self.seconds = seconds
+
+    def infer(self) -> None:
+        self.clock.now += self.seconds[self.clock.asked // 2 % len(self.seconds)]
+        self.clock.asked += 1
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now, self.asked = 0.0, 0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "better"),
+    [
+        ([0.9], [1.0], True),
+        ([0.99], [1.0], False),  # that may be chance
+        ([1.1], [1.0], False),
+        ([9.0, 0.9, 5.0], [1.0, 1.0, 7.0], True),  # somebody else wanted the processor
+    ],
+)
+def test_only_what_clearly_takes_less_time_is_quicker(
+    monkeypatch: pytest.MonkeyPatch, one: list[float], other: list[float], better: bool
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(kernels, "time", clock)
+    assert kernels.quicker(Taking(clock, one), Taking(clock, other)) is better
 
 
 def test_models_tells_which_was_taken(start: Start) -> None:
