@@ -36,7 +36,7 @@ class Question:
 
 
 QUESTIONS = {
-    "a PNG file": Question("/predict", "image/png", FILE, 271),
+    "a PNG file": Question("/predict", "image/png", FILE, 272),
     "784 numbers in JSON": Question(
         "/predict", "application/json", orjson.dumps({"image": SEVEN.reshape(-1).tolist()}), 236
     ),

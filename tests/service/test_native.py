@@ -13,11 +13,15 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service import engines
+from service.api import native
+from service.engines import Answers
 from service.manifest import Manifest
 from tests.fakes import Failing, Reader, answer_to, picture
 from tests.service.conftest import EXAMPLES, ROOT, Start, png
 
 SEVEN = (EXAMPLES / "seven.png").read_bytes()
+LISTS = {"top", "probabilities"}
+"""The fields of a prediction that are lists."""
 
 
 @pytest.fixture(scope="session")
@@ -167,6 +171,20 @@ class TestAnswer:
         assert prediction["top"][0] == {name: prediction[name] for name in ("class_id", "label", "probability")}
         chances = [guess["probability"] for guess in prediction["top"]]
         assert chances == sorted(prediction["probabilities"], reverse=True)[:3]
+
+    def test_an_answer_is_json_whatever_the_labels_and_the_numbers_are(self) -> None:
+        labels = ('"', "\\", "%b", "№ 5", "},{")
+        rows = np.array([[1e-12, 0.5, 0.1, 0.3, 0.1], [0, 1, 0, 0, 0], [0.2, 0.2, 0.2, 0.2, 0.2]], np.float32)
+        written = native.describe(Answers(rows), [True, False, None], labels, 3)
+        first, second, third = (json.loads(each) for each in written)
+        guesses = [(each["class_id"], each["label"]) for each in first["top"]]
+        assert guesses == [(1, "\\"), (3, "№ 5"), (2, "%b")]  # of equal ones the first
+        assert {**first["top"][0], "recognized": True} == {key: first[key] for key in first if key not in LISTS}
+        assert (second["recognized"], "recognized" in third) == (False, False)
+        for row, prediction in zip(rows, (first, second, third), strict=True):
+            np.testing.assert_array_equal(np.array(prediction["probabilities"], np.float32), row)
+            top = [(each["probability"], each["class_id"]) for each in prediction["top"]]
+            assert all(prediction["probabilities"][index] == probability for probability, index in top)
 
     @pytest.mark.parametrize(("asked", "given"), [(1, 1), (10, 10), (99, 10)])
     def test_top_chooses_how_many_guesses(self, client: TestClient, asked: int, given: int) -> None:
