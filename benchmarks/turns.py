@@ -44,7 +44,7 @@ def take_turns(work: str, sides: Sequence[Side], rounds: int, seconds: int) -> I
                         if count in callers:
                             row = {"kind": "run", "contestant": contestant.name, "round": number, "work": work}
                             row |= {"callers": count, "pictures": WORKS[work].pictures}
-                            yield {**row, **figures(port, sent, count, seconds)}
+                            yield {**row, **figures(port, sent, count, seconds * WORKS[work].length)}
                     if WORKS[work].bulk:
                         yield from ceilings(work, number, seconds)
     except (load.BadRun, WrongAnswer) as error:

@@ -108,7 +108,8 @@ def stay(contestant: Contestant, setup: Setup, plan: Plan, seconds: int, about: 
             for count in callers:
                 row = {"kind": "run", **about, "work": name, "callers": count, "pictures": WORKS[name].pictures}
                 try:
-                    figures = load.run(port, sent[name], count, seconds, checked=not contestant.limit)
+                    lasting = seconds * WORKS[name].length
+                    figures = load.run(port, sent[name], count, lasting, checked=not contestant.limit)
                 except (load.BadRun, WrongAnswer) as error:
                     yield {**row, "failure": str(error)}
                 else:
