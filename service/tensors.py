@@ -56,20 +56,15 @@ def read_plain(body: bytes, fields: Mapping[str, bool], shape: Shape) -> NDArray
         uint8 (n, *shape), as sent; None for whatever `parse` and `pixels_of` should look at, or complain of.
     """
     head = PLAIN.match(body)
-    end = body.rfind(b"]") + 1
-    if head is None or (name := head[1].decode()) not in fields or body[end:].strip(BLANKS) != b"}":
-        return None
-    text = body[head.end() : end]
-    found = read_lists(text)
-    if found is None:
+    if head is None or (name := head[1].decode()) not in fields or (found := read_lists(body, name)) is None:
         return None
     lists, numbers = found
     several, size = fields[name], math.prod(shape)
     count, rest = divmod(len(numbers), size)
-    if rest or numbers.max() > 255:
+    if rest or np.maximum.reduce(numbers) > 255:
         return None
-    if not (each_flat(text, lists, size) if several else text.rfind(b"[") == 0 and count == 1):
-        form = text.translate(None, WITHIN)
+    if not (each_flat(body, lists, size) if several else body.rfind(b"[") == head.end() and count == 1):
+        form = body[head.end() : body.rfind(b"]") + 1].translate(None, WITHIN)
         if form not in ((many(one, count) if several else one) for one in forms(shape)):
             return None
     return numbers.astype(np.uint8).reshape(-1, *shape)
@@ -100,21 +95,29 @@ def lift_numbers(body: bytes) -> tuple[bytes, NDArray[np.uint64]] | None:
     return b'%b"%b"%b' % (body[:start], LIFTED.encode(), body[end:]), found[1]
 
 
-def read_lists(text: bytes) -> tuple[simdjson.Array, NDArray[np.uint64]] | None:
+def read_lists(text: bytes, field: str | None = None) -> tuple[simdjson.Array, NDArray[np.uint64]] | None:
     """JSON that is a list of whole numbers from 0 on, or of lists of such in any form, and all its numbers; None if it
     is something else. The list must be gone before the next is read.
+
+    Args:
+        text: The JSON.
+        field: It is an object instead, whose only field holds the list.
     """
     parser = PARSER if len(text) <= KEPT else simdjson.Parser()
     try:
-        lists = parser.parse(text)
-        assert isinstance(lists, simdjson.Array)  # noqa: S101 - it begins with a bracket
-        return lists, np.frombuffer(lists.as_buffer(of_type="u"), np.uint64)
+        found: Any = parser.parse(text)
+        if field is not None:
+            if len(found) != 1:
+                return None
+            found = found[field]
+        assert isinstance(found, simdjson.Array)  # noqa: S101 - it begins with a bracket
+        return found, np.frombuffer(found.as_buffer(of_type="u"), np.uint64)
     except (TypeError, ValueError, RuntimeError):
         return None
 
 
 def each_flat(text: bytes, lists: simdjson.Array, size: int) -> bool:
-    """Whether it is a list of lists of `size` numbers: told without a look at each sign, unlike other forms."""
+    """Whether the lists in a text are lists of `size` numbers: told without a look at each sign, unlike other forms."""
     brackets = np.count_nonzero(np.frombuffer(text, np.uint8) == ord("["))  # bytes.count takes ten times as long
     return brackets == 1 + len(lists) and all(
         isinstance(inner, simdjson.Array) and len(inner) == size for inner in lists

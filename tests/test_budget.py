@@ -38,7 +38,7 @@ class Question:
 QUESTIONS = {
     "a PNG file": Question("/predict", "image/png", FILE, 272),
     "784 numbers in JSON": Question(
-        "/predict", "application/json", orjson.dumps({"image": SEVEN.reshape(-1).tolist()}), 236
+        "/predict", "application/json", orjson.dumps({"image": SEVEN.reshape(-1).tolist()}), 233
     ),
     "784 numbers through v2": Question(
         V2,

@@ -56,6 +56,7 @@ PLAIN = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
         {"image": [PLAIN]},
         {"image": [PLAIN, PLAIN]},
         {"image": PLAIN, "more": 1},
+        b'{"image": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], "image": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]}',
         {"other": PLAIN},
         {"image": [[1, 2, 3, 4], [5, 6], [7, 8, 9], [10, 11, 12]]},  # as many numbers, in rows of other lengths
         {"image": [1, [2], 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]},
