@@ -145,15 +145,10 @@ class OpenVINOEngine:
             trim()
 
     def hasten(self, drafts: Sequence[openvino.Model], threads: int) -> bool:
-        """Let what was read have other kernels, if those are quicker. Returns whether it has."""
-        others = kernels.others(self.core, self.narrow[-1].request.get_compiled_model())
-        if others is None:
-            return False
+        """Let what was read have other kernels, where those are quicker. Returns whether it has."""
         trial = drafts[SIZES.index(TRIAL)]
-        rival = trial.clone()
-        kernels.wish(rival, others)
-        now, then = (Fixed.of(self.compile(draft, threads)) for draft in (trial, rival))
-        if not kernels.quicker(then.request, now.request):
+        others = kernels.choose(self.core, trial, lambda draft: self.compile(draft, threads))
+        if others is None:
             return False
         for draft in drafts:
             kernels.wish(draft, others)
