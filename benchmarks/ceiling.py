@@ -16,7 +16,7 @@ import openvino
 from benchmarks.pictures import VERSION, draw
 from service import novelty
 from service.engines import kernels
-from service.engines.openvino import TRIAL, choose
+from service.engines.openvino import choose
 from service.manifest import Manifest
 
 ALONE, BOTH = "the classes alone", "both networks"
@@ -50,6 +50,8 @@ def compute(networks: str, precision: str, threads: int, size: int, seconds: flo
     network = core.read_model(VERSION / manifest.precisions[precision].network)
     if networks == BOTH:
         network = novelty.join(network, novelty.read(core, VERSION, manifest))
+    kernels.prefer_quicker(core, network)  # as the service has them
+    network.reshape([size, *manifest.input.shape])
     options = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "PERFORMANCE_HINT": "LATENCY",
@@ -57,17 +59,7 @@ def compute(networks: str, precision: str, threads: int, size: int, seconds: flo
         "INFERENCE_NUM_THREADS": threads,
         "ENABLE_CPU_PINNING": False,
     }
-
-    def compiled(draft: openvino.Model) -> openvino.InferRequest:
-        return core.compile_model(draft, "CPU", options).create_infer_request()
-
-    # By the kernels that the service would choose, too.
-    network.reshape([TRIAL, *manifest.input.shape])
-    others = kernels.choose(core, network, compiled)
-    if others is not None:
-        kernels.wish(network, others)
-    network.reshape([size, *manifest.input.shape])
-    request = compiled(network)
+    request = core.compile_model(network, "CPU", options).create_infer_request()
     pixels = np.resize(draw(64).pixels, (size, *manifest.input.shape))
     request.infer([pixels])
     together.wait()

@@ -22,8 +22,6 @@ from service.manifest import Manifest
 SIZES = (64, 16, 4, 1)
 """Batch sizes that a small network is compiled for, the one that answers anything last. Each copy takes 5 MB, and the
 largest another 4."""
-TRIAL = 16
-"""The one by which kernels are compared."""
 WIDE = (16, 1)
 """Of these, the ones that are compiled for spare threads, too. A batch is never larger for them: 16 pictures are work
 enough for several threads."""
@@ -89,6 +87,7 @@ class OpenVINOEngine:
             check(network, manifest)
             if self.scores:
                 network = novelty.join(network, novelty.read(self.core, folder, manifest))
+            kernels.prefer_quicker(self.core, network)
             if self.fixed:
                 drafts = [resize(network, size) for size in SIZES]
                 first, later = (drafts[-1:], drafts[:-1]) if at_once else (drafts, [])
@@ -128,13 +127,8 @@ class OpenVINOEngine:
     def complete(
         self, later: Sequence[openvino.Model], drafts: Sequence[openvino.Model], threads: int, spare: int
     ) -> None:
-        """Have the larger sizes too, and networks that compute with spare threads, for when they are free.
-
-        Where other kernels are quicker, all of them anew.
-        """
-        if self.hasten(drafts, threads):
-            self.narrow = self.wide = self.compile_all(drafts, threads)
-        elif later:
+        """Have the larger sizes too, and networks that compute with spare threads, for when they are free."""
+        if later:
             self.narrow = self.wide = [*self.compile_all(later, threads), *self.narrow]
         if spare:
             self.wide = [
@@ -143,16 +137,6 @@ class OpenVINOEngine:
                 if fixed.size <= max(WIDE)
             ]
             trim()
-
-    def hasten(self, drafts: Sequence[openvino.Model], threads: int) -> bool:
-        """Let what was read have other kernels, where those are quicker. Returns whether it has."""
-        trial = drafts[SIZES.index(TRIAL)]
-        others = kernels.choose(self.core, trial, lambda draft: self.compile(draft, threads))
-        if others is None:
-            return False
-        for draft in drafts:
-            kernels.wish(draft, others)
-        return True
 
     def predict(self, pixels: NDArray[np.uint8], *, spare: bool = False) -> Answers:
         if not self.fixed:
