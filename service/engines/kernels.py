@@ -1,8 +1,8 @@
 """Which of OpenVINO's kernels convolve.
 
 It prefers `brgconv`, which makes many small products of matrices out of a convolution, to `jit`, which was written for
-convolutions. On AMD's Zen 4, with the networks of `models/mnist/2`, `jit` takes 8 % less time in int8, 5 % in f32 and 3 %
-in bf16; the answers are the same up to rounding, in int8 to the last bit. Elsewhere OpenVINO's order stands.
+convolutions. On AMD's Zen 4, with the networks of `models/mnist/2`, `jit` takes 8 % less time in int8, 5 % in f32 and
+3 % in bf16; the answers are the same up to rounding, in int8 to the last bit. Elsewhere OpenVINO's order stands.
 """
 
 import openvino
@@ -12,8 +12,8 @@ MAKER = "AMD"
 OTHERS = "jit_avx512"
 """Where the processor has no such instructions, there are no such kernels, and OpenVINO goes by its own order."""
 WISH = "primitives_priority"
-"""What it calls the attribute of a layer that names kernels to prefer. Python can set attributes to text only, and so has
-this one from a network that was read."""
+"""What it calls the attribute of a layer that names kernels to prefer. Python can set attributes to text only, and so
+has this one from a network that was read."""
 NETWORK = f"""<net name="wish" version="11"><layers>
 <layer id="0" name="pixels" type="Parameter" version="opset1"><data shape="1" element_type="u8"/>
 <rt_info><attribute name="{WISH}" version="0" value="{OTHERS}"/></rt_info>
