@@ -87,8 +87,8 @@ class OpenVINOEngine:
             check(network, manifest)
             if self.scores:
                 network = novelty.join(network, novelty.read(self.core, folder, manifest))
-            kernels.prefer_quicker(self.core, network)
             if self.fixed:
+                kernels.prefer_quicker(self.core, network)
                 drafts = [resize(network, size) for size in SIZES]
                 first, later = (drafts[-1:], drafts[:-1]) if at_once else (drafts, [])
                 self.narrow = self.wide = self.compiler.submit(self.compile_all, first, threads).result()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 
 from service.engines import kernels
@@ -138,6 +139,21 @@ def test_other_kernels_convolve_where_they_are_quicker_and_answer_the_same(
     for found in (others.predict(pictures), others.predict(pictures, spare=True)):
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
         np.testing.assert_allclose(found.novelty, expected.novelty, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "suited"),
+    [
+        ([32, 1, 3, 3], True),
+        ([64, 32, 3, 3], True),
+        ([16, 1, 5, 5], True),
+        ([20, 3, 7, 7], False),  # not a multiple
+        ([64, 32, 1, 1], False),
+        ([-1, 1, 3, 3], False),  # not known
+    ],
+)
+def test_only_convolutions_that_gain_have_other_kernels(shape: list[int], suited: bool) -> None:
+    assert kernels.suits(openvino.PartialShape(shape)) is suited
 
 
 def test_models_tells_which_was_taken(start: Start) -> None:
