@@ -36,9 +36,9 @@ class Question:
 
 
 QUESTIONS = {
-    "a PNG file": Question("/predict", "image/png", FILE, 272),
+    "a PNG file": Question("/predict", "image/png", FILE, 271),
     "784 numbers in JSON": Question(
-        "/predict", "application/json", orjson.dumps({"image": SEVEN.reshape(-1).tolist()}), 233
+        "/predict", "application/json", orjson.dumps({"image": SEVEN.reshape(-1).tolist()}), 232
     ),
     "784 numbers through v2": Question(
         V2,

@@ -87,9 +87,9 @@ async def predict(request: Request) -> Response:
     if looked:
         seen = [item for item in looked if isinstance(item, Seen)]
         await show_seen(serving, seen, answers, recognized, predictions)
-    for place, error in refused.items():
-        shared.metrics.rejected.labels(error.slug()).inc()
-        predictions.insert(place, orjson.dumps({"error": problems.describe(error)}))
+    for place in refused:
+        shared.metrics.rejected.labels(refused[place].slug()).inc()
+        predictions.insert(place, orjson.dumps({"error": problems.describe(refused[place])}))
     written = orjson.Fragment(b"[" + b",".join(predictions) + b"]")
     return Answer({"model": serving.manifest.name, "version": serving.manifest.version, "predictions": written})
 
