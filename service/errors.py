@@ -152,7 +152,7 @@ class TooLarge(CallerError):
 
 
 class BodyTooLarge(TooLarge):
-    """More bytes than we take."""
+    """More bytes, or more JSON, than we take."""
 
 
 class PictureTooLarge(TooLarge):

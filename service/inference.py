@@ -52,7 +52,7 @@ class Tensor(NamedTuple):
 
     datatype: str
     shape: tuple[int, ...]
-    data: memoryview | list[Any] | NDArray[np.uint64]
+    data: memoryview | list[Any] | tensors.Numbers
     """Binary in the protocol's layout, or values."""
 
 
@@ -257,7 +257,7 @@ def flatten(values: list[Any], count: int) -> list[Any]:
     return values
 
 
-def files_of(data: memoryview | list[Any] | NDArray[np.uint64], count: int) -> list[Source]:
+def files_of(data: memoryview | list[Any] | tensors.Numbers, count: int) -> list[Source]:
     """The files in a tensor of bytes. Values are base64, or objects `{"b64": …}` that hold it, or the bytes."""
     files: list[Source] = []
     if isinstance(data, np.ndarray):

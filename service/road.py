@@ -169,7 +169,7 @@ async def inspect_one(serving: Serving, source: Source, mode: pictures.Mode) -> 
 
 def read_plain(body: bytes, serving: Serving, fields: Mapping[str, bool]) -> NDArray[np.uint8] | None:
     """All pictures of a body, where it is JSON of the plainest kind; see `tensors.read_plain`."""
-    return None if serving.float_pixels == "unit" else tensors.read_plain(body, fields, serving.manifest.input.shape)
+    return tensors.read_plain(body, fields, serving.manifest.input.shape, unit=serving.float_pixels == "unit")
 
 
 def pixels_of(serving: Serving, numbers: list[Any]) -> NDArray[np.uint8]:

@@ -17,9 +17,10 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-from service.errors import KINDS, BadBody, WrongShape, shown
+from service.errors import KINDS, BadBody, BodyTooLarge, WrongShape, shown
 
 Shape = tuple[int, int, int]
+Numbers = NDArray[np.uint64] | NDArray[np.float64]
 DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 STANDARD = str.maketrans("-_", "+/", " \t\r\n")
 """From the URL alphabet of base64 to the standard one, line breaks dropped."""
@@ -31,8 +32,8 @@ BLANKS = b" \t\r\n"
 """What JSON allows between its signs."""
 PLAIN = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"([a-z]{1,20})"[ \t\r\n]*:[ \t\r\n]*(?=\[[ \t\r\n\[]*[0-9])')
 """How an object begins whose first field holds lists of numbers."""
-WITHIN = b"0123456789" + BLANKS
-"""What lists of whole numbers consist of, besides the signs that give them their form."""
+WITHIN = b"0123456789.eE+-" + BLANKS
+"""What lists of numbers consist of, besides the signs that give them their form."""
 KEPT = 1 << 20
 """Bytes of a body up to which the parser's memory is kept for the next."""
 PARSER = simdjson.Parser()
@@ -41,9 +42,14 @@ LIFTED = f"lifted-{secrets.token_hex(8)}"
 """Stands where numbers were taken out. Nobody else can know it."""
 LONG = 256
 """Bytes from which on that is worth it."""
+MOST = 8_000_000
+"""Numbers, lists and more in JSON, at most: an object is made of each, of up to 64 bytes, while everybody waits. 4,096
+pictures of 28 rows of 28 lists of one number have 6.6 million."""
 
 
-def read_plain(body: bytes, fields: Mapping[str, bool], shape: Shape) -> NDArray[np.uint8] | None:
+def read_plain(
+    body: bytes, fields: Mapping[str, bool], shape: Shape, *, unit: bool = False
+) -> NDArray[np.uint8] | None:
     """The quick way for the plainest JSON: one field, with lists of pixels and nothing else. No object is made of each
     number, which takes longer than anything else that is done for a picture.
 
@@ -51,27 +57,34 @@ def read_plain(body: bytes, fields: Mapping[str, bool], shape: Shape) -> NDArray
         body: What was sent.
         fields: Which are known: whether each holds a list of pictures, or one picture.
         shape: Height, width and channels of the network's input.
+        unit: The numbers are pixels / 255.
 
     Returns:
-        uint8 (n, *shape), as sent; None for whatever `parse` and `pixels_of` should look at, or complain of.
+        uint8 (n, *shape), as from `pixels_of`; None for whatever `parse` and that should look at, or complain of.
     """
     head = PLAIN.match(body)
-    if head is None or (name := head[1].decode()) not in fields or (found := read_lists(body, name)) is None:
+    if head is None or (name := head[1].decode()) not in fields or (found := read_lists(body, name, unit)) is None:
         return None
     lists, numbers = found
     several, size = fields[name], math.prod(shape)
     count, rest = divmod(len(numbers), size)
-    if rest or np.maximum.reduce(numbers) > 255:
+    whole = numbers.dtype == np.uint64
+    if rest or (whole and np.maximum.reduce(numbers) > 255):
         return None
     if not (each_flat(body, lists, size) if several else body.rfind(b"[") == head.end() and count == 1):
         form = body[head.end() : body.rfind(b"]") + 1].translate(None, WITHIN)
         if form not in ((many(one, count) if several else one) for one in forms(shape)):
             return None
-    return numbers.astype(np.uint8).reshape(-1, *shape)
+    if whole:
+        return numbers.astype(np.uint8).reshape(-1, *shape)
+    try:
+        return from_array(numbers, unit=unit).reshape(-1, *shape)
+    except WrongShape:  # in one picture; the others are answered
+        return None
 
 
-def lift_numbers(body: bytes) -> tuple[bytes, NDArray[np.uint64]] | None:
-    """The same for the Open Inference Protocol: the only `data` in a request, if that is one list of whole numbers.
+def lift_numbers(body: bytes) -> tuple[bytes, Numbers] | None:
+    """The same for the Open Inference Protocol: the only `data` in a request, if that is one list of numbers.
 
     Args:
         body: JSON.
@@ -95,13 +108,14 @@ def lift_numbers(body: bytes) -> tuple[bytes, NDArray[np.uint64]] | None:
     return b'%b"%b"%b' % (body[:start], LIFTED.encode(), body[end:]), found[1]
 
 
-def read_lists(text: bytes, field: str | None = None) -> tuple[simdjson.Array, NDArray[np.uint64]] | None:
-    """JSON that is a list of whole numbers from 0 on, or of lists of such in any form, and all its numbers; None if it
-    is something else. The list must be gone before the next is read.
+def read_lists(text: bytes, field: str | None = None, unit: bool = False) -> tuple[simdjson.Array, Numbers] | None:
+    """JSON that is a list of numbers, or of lists of such in any form, and all its numbers; None if it is something
+    else. The list must be gone before the next is read.
 
     Args:
         text: The JSON.
         field: It is an object instead, whose only field holds the list.
+        unit: Whole numbers are wanted as float64, too.
     """
     parser = PARSER if len(text) <= KEPT else simdjson.Parser()
     try:
@@ -111,7 +125,12 @@ def read_lists(text: bytes, field: str | None = None) -> tuple[simdjson.Array, N
                 return None
             found = found[field]
         assert isinstance(found, simdjson.Array)  # noqa: S101 - it begins with a bracket
-        return found, np.frombuffer(found.as_buffer(of_type="u"), np.uint64)
+        if not unit:
+            try:
+                return found, np.frombuffer(found.as_buffer(of_type="u"), np.uint64)
+            except (TypeError, ValueError):
+                pass  # one of them has a fraction, or a sign
+        return found, np.frombuffer(found.as_buffer(of_type="d"), np.float64)
     except (TypeError, ValueError, RuntimeError):
         return None
 
@@ -150,7 +169,15 @@ def parse(body: bytes) -> Any:
 
     Raises:
         BadBody: Not JSON; NaN and Infinity are not JSON either.
+        BodyTooLarge: More than `MOST` values.
     """
+    if len(body) > MOST and (values := count_values(body)) > MOST:
+        raise BodyTooLarge(
+            "the JSON has too many values",
+            expected=f"at most {MOST:,} numbers, texts, lists and objects",
+            found=f"{values:,}",
+            fix="send fewer pictures at once, or send files instead of numbers",
+        )
     gc.disable()  # of millions of small lists it would look through those that are there, again and again, for seconds
     try:
         return orjson.loads(body)
@@ -158,6 +185,12 @@ def parse(body: bytes) -> Any:
         raise BadBody("the body is not JSON", expected="JSON in UTF-8", found=str(error)[:120]) from None
     finally:
         gc.enable()
+
+
+def count_values(body: bytes) -> int:
+    """How many values JSON has, up to one, and to commas and brackets in texts."""
+    signs = np.frombuffer(body, np.uint8)
+    return sum(int(np.count_nonzero(signs == sign)) for sign in b",[{")
 
 
 def file_of(text: str) -> bytes:

@@ -10,10 +10,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import orjson
 from fastapi import APIRouter
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -96,7 +94,7 @@ def read(body: bytes, header: str | None, serving: Serving) -> Question:
     return understand(text, 0, manifest)
 
 
-def fill_in(question: Question, data: memoryview | NDArray[np.uint64]) -> Question:
+def fill_in(question: Question, data: memoryview | tensors.Numbers) -> Question:
     """The question with its data."""
     return question._replace(tensor=question.tensor._replace(data=data))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service import tensors
-from service.errors import BadBody, WrongShape
+from service.errors import BadBody, BodyTooLarge, WrongShape
 
 SHAPE = (4, 3, 2)
 GREY = (4, 3, 1)
@@ -21,9 +21,9 @@ def pixels(count: int, shape: tensors.Shape) -> np.ndarray:
     return RANDOM.integers(0, 256, (count, *shape)).astype(np.uint8)
 
 
-def read(value: Any, shape: tensors.Shape = GREY, **form: Any) -> np.ndarray | None:
+def read(value: Any, shape: tensors.Shape = GREY, *, unit: bool = False, **form: Any) -> np.ndarray | None:
     body = value if isinstance(value, bytes) else json.dumps(value, **form).encode()
-    return tensors.read_plain(body, FIELDS, shape)
+    return tensors.read_plain(body, FIELDS, shape, unit=unit)
 
 
 @pytest.mark.parametrize("form", [{}, {"separators": (",", ":")}, {"indent": "\t"}, {"indent": 1}])
@@ -92,11 +92,45 @@ def test_anything_else_is_left_to_the_long_way(value: Any) -> None:
     assert read(value) is None
 
 
-@pytest.mark.parametrize("last", ["12.0", "1.2e1"])
-def test_whole_numbers_in_another_spelling_are_taken_by_the_long_way(last: str) -> None:
+@pytest.mark.parametrize("last", ["12.0", "1.2e1", "120E-1", "1.2e+1"])
+def test_whole_numbers_may_be_spelt_in_another_way(last: str) -> None:
     body = f"[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {last}]".encode()
-    assert read(b'{"image": ' + body + b"}") is None
-    np.testing.assert_array_equal(tensors.pixels_of(tensors.parse(body), GREY).reshape(-1), range(1, 13))
+    found = read(b'{"image": ' + body + b"}")
+    assert found is not None
+    np.testing.assert_array_equal(found.reshape(-1), range(1, 13))
+    np.testing.assert_array_equal(tensors.pixels_of(tensors.parse(body), GREY), found[0])
+
+
+ALL = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+
+
+@pytest.mark.parametrize("divided", [ALL / 255, ALL / np.float32(255), (ALL / 255).round(6)], ids=["64", "32", "round"])
+@pytest.mark.parametrize("form", [(1, 16, 16, 1), (1, 16, 16), (1, 256)], ids=str)
+def test_pixels_divided_by_255_come_out_as_they_were(divided: np.ndarray, form: tuple[int, ...]) -> None:
+    sent = divided.reshape(form).tolist()
+    for value in ({"images": sent * 2}, {"image": sent[0]}):
+        found = read(value, (16, 16, 1), unit=True)
+        assert found is not None
+        for one in found:
+            np.testing.assert_array_equal(one, ALL[0])
+    np.testing.assert_array_equal(tensors.pixels_of(sent[0], (16, 16, 1), unit=True), ALL[0])
+
+
+def test_where_pixels_are_divided_by_255_whole_numbers_are_too() -> None:
+    np.testing.assert_array_equal(read({"image": [0, 1] * 6}, unit=True), np.reshape([0, 255] * 6, (1, *GREY)))
+    for wrong in ([0, 2] * 6, [0.5] * 12, [-1] * 12, [1, True] * 6, [1.0, None] * 6):
+        assert read({"image": wrong}, unit=True) is None
+        with pytest.raises(WrongShape):
+            tensors.pixels_of(wrong, GREY, unit=True)
+
+
+def test_json_has_so_many_values_at_most() -> None:
+    picture = np.full((28, 28, 1), 0.5).tolist()
+    assert 4096 * (1 + tensors.count_values(json.dumps(picture).encode())) < tensors.MOST, "max_pictures of any form"
+    few, many = (b"[" + b"[]," * (tensors.MOST // 2 + more) + b"[]]" for more in (-1, 0))
+    assert len(tensors.parse(few)) == tensors.MOST // 2
+    with pytest.raises(BodyTooLarge, match="values"):
+        tensors.parse(many)
 
 
 @pytest.mark.parametrize("text", [b"[1, 2", b"[NaN]", b"\xff"])
@@ -128,13 +162,14 @@ def test_what_are_no_pixels_is_refused(numbers: list[Any]) -> None:
 NUMBERS = list(range(200))
 
 
+@pytest.mark.parametrize("numbers", [NUMBERS, [*NUMBERS, 0.5], [-1, *NUMBERS], [number / 255 for number in NUMBERS]])
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
-def test_numbers_of_a_tensor_are_lifted_out(separators: tuple[str, str]) -> None:
-    asked = {"id": "a", "inputs": [{"name": "image", "data": NUMBERS, "shape": [200]}], "outputs": [{"name": "b"}]}
+def test_numbers_of_a_tensor_are_lifted_out(separators: tuple[str, str], numbers: list[float]) -> None:
+    asked = {"id": "a", "inputs": [{"name": "image", "data": numbers, "shape": [200]}], "outputs": [{"name": "b"}]}
     lifted = tensors.lift_numbers(json.dumps(asked, separators=separators).encode())
     assert lifted is not None
-    rest, numbers = lifted
-    assert numbers.tolist() == NUMBERS
+    rest, found = lifted
+    assert found.tolist() == numbers
     assert json.loads(rest) == {**asked, "inputs": [{"name": "image", "data": tensors.LIFTED, "shape": [200]}]}
 
 
@@ -143,8 +178,6 @@ def test_numbers_of_a_tensor_are_lifted_out(separators: tuple[str, str]) -> None
     [
         {"data": NUMBERS[:9]},
         {"data": [NUMBERS, NUMBERS]},
-        {"data": [*NUMBERS, 0.5]},
-        {"data": [*NUMBERS, -1]},
         {"data": [*NUMBERS, True]},
         {"data": [*NUMBERS, "7"]},
         {"data": {"data": NUMBERS}},
