@@ -16,6 +16,9 @@ INT8 = VERSION / "int8" / "network.xml"
 
 Variables = Mapping[str, str]
 
+LONGER = 4
+"""How many times as long a run of large requests lasts: of some 40 in 2 s, several are half answered at the end."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -32,8 +35,8 @@ class Work:
 
     @property
     def length(self) -> int:
-        """How many times as long a run lasts: of some 40 requests in 2 s, several are half answered at the end."""
-        return 4 if self.bulk else 1
+        """How many times as long a run lasts."""
+        return LONGER if self.bulk else 1
 
 
 WORKS = {

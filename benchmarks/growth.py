@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks import bodies, load, processes
 from benchmarks.bodies import Body, Door, Pixels, Request
-from benchmarks.contestants import Contestant, ours
+from benchmarks.contestants import LONGER, Contestant, ours
 from benchmarks.pictures import VERSION, draw
 from benchmarks.sampler import WrongAnswer
 from benchmarks.visits import Row, serving
@@ -23,6 +23,8 @@ FEW = 4
 ROOM = "32768"
 """Pictures that may wait in a worker: the largest requests of all callers at once."""
 PICTURES = (1, 4, 16, 64, 256, 1024, 4096)
+LARGE = 1024
+"""Of these, from which on a request is a large one."""
 SIDES = (28, 112, 448, 1000, 2000, 3464)
 """Of square pictures, in pixels; the last has 12 million."""
 MODELS = (1, 2, 5, 10, 20)
@@ -50,7 +52,8 @@ def on_one_server(seconds: int) -> Iterator[Row]:
             yield point(port, "callers", count, single, count, seconds)
         for count in PICTURES:
             many = [BINARY.request(draw(4096)[:count])]
-            yield point(port, "pictures in one request", count, many, FEW, seconds, pictures=count)
+            lasting = seconds * (LONGER if count >= LARGE else 1)
+            yield point(port, "pictures in one request", count, many, FEW, lasting, pictures=count)
         for side in SIDES:
             large = [Door("/predict", enlarged(side)).request(draw(64)[number : number + 1]) for number in range(4)]
             yield point(port, "megapixels of the picture", round(side * side / 1e6, 4), large, FEW, seconds)
