@@ -42,7 +42,7 @@ def measure(rounds: int, seconds: int) -> Iterator[Row]:
 
 
 def on_one_server(seconds: int) -> Iterator[Row]:
-    """Callers, pictures in a request, and their size."""
+    """Callers, the size of a picture, and pictures in a request."""
     contestant = ours("convolve", "--max-queue", ROOM)
     (setup,) = contestant.setups
     single = PNG.requests(draw(64), 1, 64)
@@ -50,13 +50,14 @@ def on_one_server(seconds: int) -> Iterator[Row]:
         load.warm_up(port, single, 32)
         for count in CALLERS:
             yield point(port, "callers", count, single, count, seconds)
+        for side in SIDES:
+            large = [Door("/predict", enlarged(side)).request(draw(64)[number : number + 1]) for number in range(4)]
+            yield point(port, "megapixels of the picture", round(side * side / 1e6, 4), large, FEW, seconds)
+        # Last: what is left of such requests when a run ends would be in the way of the next.
         for count in PICTURES:
             many = [BINARY.request(draw(4096)[:count])]
             lasting = seconds * (LONGER if count >= LARGE else 1)
             yield point(port, "pictures in one request", count, many, FEW, lasting, pictures=count)
-        for side in SIDES:
-            large = [Door("/predict", enlarged(side)).request(draw(64)[number : number + 1]) for number in range(4)]
-            yield point(port, "megapixels of the picture", round(side * side / 1e6, 4), large, FEW, seconds)
 
 
 def with_models(count: int, seconds: int) -> Iterator[Row]:
