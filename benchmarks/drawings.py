@@ -66,7 +66,8 @@ def curves(rows: Sequence[Row], path: Path) -> None:
         right.plot(x, [point.p99_ms for point in curve], ":", color="#666", label="p99")
         right.set(ylabel="ms", yscale="log")
         handles = [*axis.get_lines(), *right.get_lines()]
-        axis.legend(handles, [handle.get_label() for handle in handles], frameon=False, fontsize=7)
+    # One for all, where no line can lie behind it.
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     save(figure, path)
 
 
