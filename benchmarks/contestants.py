@@ -71,6 +71,8 @@ class Contestant:
     folder: Path = PEERS
     limit: bool = False
     """Not a server that one could use: answers without looking."""
+    cores: int | None = None
+    """On how many it has to make do, together with whoever asks; None is all."""
 
     @property
     def installed(self) -> bool:

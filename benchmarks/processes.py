@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -70,6 +71,17 @@ def machine_seconds() -> float:
     """Processor time that the whole machine has spent, stolen time included."""
     fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     return (sum(fields) - fields[3] - fields[4]) / TICKS
+
+
+@contextmanager
+def confined(cores: int | None) -> Iterator[None]:
+    """Leave this thread, and what it starts meanwhile, so many of its cores; None is all."""
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(own)[:cores])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
 
 
 def start(command: list[str], folder: Path, variables: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":

@@ -21,11 +21,12 @@ SPREAD = 10
 
 
 def alone(rounds: int, seconds: int) -> Iterator[Row]:
-    """The table for us, and us against ourselves in turns: without batches, with one worker, in each precision."""
+    """The table for us, and us against ourselves in turns: without batches, with less to run on, in each precision."""
     variants = (
         (ours(), {**WHOLE, "png": (1, 8, 32, 64)}),
         (ours("without batching", "--max-batch", "1"), {"png": (1, 8, 32, 64), "many": (8,)}),
         (ours("one worker", "--workers", "1"), {"png": (1, 32, 64), "bulk-bytes": (4,)}),
+        (dataclasses.replace(ours(tables.ONE_CORE), cores=1), {"png": (1, 32, 64), "bulk-bytes": (4,)}),
         *((ours(name, "--precision", name), SINGLE) for name in PRECISIONS),
     )
     yield from visit(ours(), {"png": (32,)}, seconds)

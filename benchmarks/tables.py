@@ -9,6 +9,8 @@ from benchmarks.visits import Row
 
 US, PLAIN = "convolve", "plain"
 LIMITS = ("FastAPI, empty route", "ASGI, empty function")
+ONE_CORE = "one core"
+"""What we are called where all that runs has one of them, load generator and all."""
 NOBODY = "–"
 
 
@@ -211,6 +213,7 @@ def ourselves(rows: Sequence[Row]) -> str:
 def sentences(rows: Sequence[Row]) -> str:
     """What is no table: limits, spread, the open loop, and how quiet the machine was."""
     told = ceiling(rows, [row for row in rows if row["kind"] == "ceiling"])
+    told += scaling(rows)
     told += [in_a_row(spread)] if (spread := [row["rate"] for row in rows if row["kind"] == "spread"]) else []
     told += [open_loop(row) for row in rows if row["kind"] == "open"]
     for name in LIMITS:
@@ -236,6 +239,16 @@ def open_loop(row: Row) -> str:
         f" p99 {row['p99_ms']:.2f} ms, from the time that each was due (the sender itself was late by"
         f" {row['late_p99_ms']:.2f} ms at its p99; {row['refused']:.0f} refused)."
     )
+
+
+def scaling(rows: Sequence[Row]) -> list[str]:
+    """What all cores do, as a multiple of what one does in the same round."""
+    on_one = [row for row in rows if row.get("contestant") == ONE_CORE]
+    told = []
+    for work, callers in dict.fromkeys((row["work"], row["callers"]) for row in on_one):
+        line = rates(rows, WORKS[work], callers)
+        told.append(f"{line.title}: on all cores {line.ratio(ONE_CORE)} as many as on one, load generator and all.")
+    return told
 
 
 def ceiling(rows: Sequence[Row], ceilings: Sequence[Row]) -> list[str]:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
-from benchmarks import ceiling, load
+from benchmarks import ceiling, load, processes
 from benchmarks.bodies import Request
 from benchmarks.contestants import WORKS, Contestant, Setup
 from benchmarks.sampler import WrongAnswer
@@ -35,8 +35,9 @@ def take_turns(work: str, sides: Sequence[Side], rounds: int, seconds: int) -> I
             for contestant, callers in sides:
                 setup, name = door(contestant, work)
                 sent = requests(setup, name)
-                port, _ = stack.enter_context(serving(contestant, setup, sent[0]))
-                load.warm_up(port, sent, max(callers))
+                with processes.confined(contestant.cores):
+                    port, _ = stack.enter_context(serving(contestant, setup, sent[0]))
+                    load.warm_up(port, sent, max(callers))
                 up.append(((contestant, callers), port, sent))
             for count in sorted({count for _, callers in sides for count in callers}):
                 for number in range(rounds):
@@ -44,7 +45,9 @@ def take_turns(work: str, sides: Sequence[Side], rounds: int, seconds: int) -> I
                         if count in callers:
                             row = {"kind": "run", "contestant": contestant.name, "round": number, "work": work}
                             row |= {"callers": count, "pictures": WORKS[work].pictures}
-                            yield {**row, **figures(port, sent, count, seconds * WORKS[work].length)}
+                            with processes.confined(contestant.cores):
+                                row |= figures(port, sent, count, seconds * WORKS[work].length)
+                            yield row
                     if WORKS[work].bulk:
                         yield from ceilings(work, number, seconds)
     except (load.BadRun, WrongAnswer) as error:

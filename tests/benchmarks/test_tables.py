@@ -56,6 +56,13 @@ def test_large_requests_are_held_against_the_bare_engine_of_the_same_round() -> 
     assert "computes 20,480 pictures/s" in sentence
 
 
+def test_all_cores_are_held_against_one_in_the_same_round() -> None:
+    rows = [run("convolve", rate) for rate in (900, 500, 1900)]
+    rows += [run(tables.ONE_CORE, rate) for rate in (500, 250, 1000)]
+    (sentence, _) = tables.sentences(rows).splitlines()
+    assert "32 callers: requests/s: on all cores 1.90 × as many as on one, load generator and all." in sentence
+
+
 def test_a_curve_has_the_middle_of_the_rounds_without_those_that_failed() -> None:
     def measured(rate: float, p50: float) -> dict[str, Any]:
         point = {"kind": "growth", "panel": "pictures in one request", "x": 64, "pictures": 64}
