@@ -8,6 +8,7 @@ import errno
 import logging
 import time
 from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 from service import policy
 from service.errors import (
@@ -22,7 +23,7 @@ from service.errors import (
 )
 from service.history import Event
 from service.lifecycle import Lifecycle
-from service.policy import PREVIOUS, STABLE, Policy
+from service.policy import PREVIOUS, STABLE, Plan, Policy
 from service.registry import Registry
 from service.trial import Began
 from service.verdict import Numbers, Verdict, judge
@@ -32,6 +33,25 @@ logger = logging.getLogger(__name__)
 WAIT_S = 0.01
 """Between two looks whether every worker has followed."""
 READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+class Judged(NamedTuple):
+    """A trial, and what the numbers say of it."""
+
+    plan: Plan
+    mode: Literal["canary", "shadow"]
+    stable: int
+    candidate: int
+    verdict: Verdict
+
+    def settle(self, old: Policy) -> Policy:
+        """The policy after it; as it was, where somebody else has ended that trial meanwhile."""
+        going_on = (self.plan, self.mode, self.stable) == (old.trial, old.mode, old.labels.get(STABLE))
+        if not going_on or self.candidate in old.never:
+            return old
+        if self.verdict.outcome == "promoted":
+            return old.promoted(self.candidate, self.stable)
+        return old.taken_back(self.candidate)
 
 
 class Control:
@@ -92,15 +112,15 @@ class Control:
         await self.find(name, version)
         await self.change(name, lambda old: old.unloaded(version))
 
-    async def promote(self, name: str, version: int, reason: str = "by hand") -> None:
+    async def promote(self, name: str, version: int) -> None:
         """Let a version answer wherever a call names none. The one before stays loaded. Raises as `load`."""
         await self.find(name, version)
         await self.try_out(name, version)
         before = self.answering(name)
         await self.change(name, lambda old: old.promoted(version, before))
-        await self.tell(name, "promoted", version, reason)
+        await self.tell(name, "promoted", version, "by hand")
 
-    async def rollback(self, name: str, reason: str = "by hand") -> int:
+    async def rollback(self, name: str) -> int:
         """Take back the version that is on trial; without a trial, the one that answers.
 
         Returns:
@@ -112,7 +132,7 @@ class Control:
         """
         version = self.going_back_from(name)
         await self.change(name, lambda old: old.taken_back(version))
-        await self.tell(name, "taken back", version, reason)
+        await self.tell(name, "taken back", version, "by hand")
         return version
 
     # Whoever holds a version while it waits would wait for itself: these give its number only.
@@ -178,20 +198,24 @@ class Control:
         except ModelError as error:
             raise refused(error) from error
 
-    async def change(self, name: str, edit: Callable[[Policy], Policy]) -> None:
+    async def change(self, name: str, edit: Callable[[Policy], Policy]) -> bool:
         """Edit a model's policy, and see that every worker has followed.
+
+        Returns:
+            Whether it has become another.
 
         Raises:
             ReadOnlyStore, StoreFull: It can not be written.
             NotEverywhere: A worker has not followed in time.
         """
         try:
-            await self.lifecycle.loader.run(lambda: policy.change(self.settings.models / name, edit))
+            changed = await self.lifecycle.loader.run(lambda: policy.change(self.settings.models / name, edit))
         except ModelError as error:
             raise refused(error) from error
         except OSError as error:
             raise unwritable(error) from error
         await self.spread()
+        return changed
 
     async def spread(self) -> None:
         """See that every worker has looked at the store, and serves the same.
@@ -225,34 +249,32 @@ class Control:
         """Promote, or take back, whatever has been on trial for long enough."""
         for name in list(self.registry.models):
             if (judged := await self.judge(name)) is not None:
-                await self.carry_out(name, *judged)
+                await self.carry_out(name, judged)
 
-    async def judge(self, name: str) -> tuple[int, Verdict] | None:
-        """The version on trial, and what the numbers of all workers say of it since the trial began."""
+    async def judge(self, name: str) -> Judged | None:
+        """What the numbers of all workers say of a trial since it began."""
         model = self.registry.models.get(name)
         trial = model and model.trial
         if not trial or (trial.plan.promote is None and trial.plan.rollback is None):
             return None
         series = await self.lifecycle.loader.run(self.lifecycle.metrics.numbers)
-        candidate, stable = (
-            Numbers.of(series, name, each.manifest.version) for each in (trial.candidate, trial.stable)
-        )
+        versions = trial.stable.manifest.version, trial.candidate.manifest.version
+        stable, candidate = (Numbers.of(series, name, version) for version in versions)
         if trial.began is None:
             trial.began = Began(time.monotonic(), candidate, stable)
         began = trial.began
         seconds = time.monotonic() - began.at
         verdict = judge(trial.plan, candidate - began.candidate, stable - began.stable, seconds)
-        return verdict and (trial.candidate.manifest.version, verdict)
+        return verdict and Judged(trial.plan, trial.mode, *versions, verdict)
 
-    async def carry_out(self, name: str, version: int, verdict: Verdict) -> None:
+    async def carry_out(self, name: str, judged: Judged) -> None:
         """Promote the version on trial, or take it back."""
+        version, (outcome, reason) = judged.candidate, judged.verdict
         try:
-            if verdict.outcome == "promoted":
-                await self.promote(name, version, verdict.reason)
-            else:
-                await self.rollback(name, verdict.reason)
+            if await self.change(name, judged.settle):
+                await self.tell(name, outcome, version, reason)
         except ServiceError as error:
-            logger.error("%s %d should be %s (%s), but: %s", name, version, verdict.outcome, verdict.reason, error)
+            logger.error("%s %d should be %s (%s), but: %s", name, version, outcome, reason, error)
 
 
 def refused(error: ModelError) -> VersionRefused:

@@ -48,7 +48,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class Contract(BaseModel):
     """Frozen; what it does not know, it refuses."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # JSON could not say these
 
 
 class Latest(Contract):
@@ -253,8 +253,11 @@ def stamp(folder: Path) -> Stamp:
     return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
-def change(folder: Path, edit: Callable[[Policy], Policy]) -> Policy:
+def change(folder: Path, edit: Callable[[Policy], Policy]) -> bool:
     """Read the policy in `folder`, and write it back edited. Of several who do so, one comes after the other.
+
+    Returns:
+        Whether it has become another.
 
     Raises:
         BadPolicy: The one that is there can not be read, or the edited one makes no sense.
@@ -268,7 +271,7 @@ def change(folder: Path, edit: Callable[[Policy], Policy]) -> Policy:
             raise BadPolicy("the policy would make no sense", expected=wanted(error.errors()[0]["msg"])) from None
         if new != old:
             write(folder, new)
-        return new
+        return new != old
 
 
 @contextmanager

@@ -62,6 +62,10 @@ def test_what_is_wanted(fields: dict[str, Any], wanted: set[int]) -> None:
         ('{"labels": {"stable": 1}, "canary": {"version": 2}, "shadow": {"version": 2}}', "the whole file"),
         ('{"labels": {"stable": 1}, "canary": {"version": 2, "rollback": {"pictures": 9}}}', "canary"),
         ('{"float_pixels": "guess"}', "float_pixels"),
+        (
+            '{"labels": {"stable": 1}, "canary": {"version": 2, "promote": {"seconds": 1e999}}}',
+            "canary.promote.seconds",
+        ),
     ],
 )
 def test_a_bad_policy_names_the_field(tmp_path: Path, text: str, field: str) -> None:

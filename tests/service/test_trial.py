@@ -266,6 +266,33 @@ def test_a_version_that_only_fails_is_taken_back(store: Store) -> None:
     check(store, body)
 
 
+@pytest.mark.parametrize("limit", ["promote", "rollback"])
+def test_what_a_person_decides_meanwhile_stays(store: Store, limit: str) -> None:
+    """The numbers are of a trial that is over when they are there: it decides nothing any more."""
+    store.add(1)
+    store.add(2)
+    store.add(3)
+    candidate = Muddled() if limit == "rollback" else Reader()
+    store.engines["mnist/3"] = candidate
+    gate = {"pictures": 20, "agreement": 0.95}
+    labels = {"stable": 2, "previous": 1}
+    store.policy({"labels": labels, "canary": {"version": "latest", "share": 0.5, limit: gate}})
+
+    async def body(control: Control, lifecycle: Lifecycle) -> None:
+        await control.decide()
+        await ask(lifecycle, range(200))
+        judged = await control.judge("mnist")
+        assert judged is not None
+        assert await control.rollback("mnist") == 3
+        await control.carry_out("mnist", judged)
+        model = lifecycle.registry.models["mnist"]
+        assert (model.default.manifest.version, model.policy.never, model.labels) == (2, frozenset({3}), labels)
+        assert [event.event for event in lifecycle.history.read("mnist")].count("taken back") == 1
+        assert "promoted" not in [event.event for event in lifecycle.history.read("mnist")]
+
+    check(store, body)
+
+
 def test_a_trial_on_a_store_that_can_not_be_written_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     tried(store, "canary", Muddled(), share=0.5, rollback={"pictures": 10, "agreement": 0.95})
 
