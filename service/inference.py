@@ -324,12 +324,12 @@ def index(states: Iterable[State], *, only_ready: bool) -> list[dict[str, str]]:
     """What the repository holds."""
     listed = [
         {
-            "name": name,
-            "version": str(version),
-            "state": "READY" if state == "serving" else "UNAVAILABLE",
-            "reason": reason,
+            "name": each.name,
+            "version": str(each.version),
+            "state": "READY" if each.state == "serving" else "UNAVAILABLE",
+            "reason": each.reason,
         }
-        for name, version, state, reason in states
+        for each in states
     ]
     return [each for each in listed if each["state"] == "READY" or not only_ready]
 

@@ -24,6 +24,7 @@ class State(NamedTuple):
     state: Literal["serving", "refused", "available"]
     reason: str = ""
     """Why it is refused."""
+    serving: Serving | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Registry:
         serving = model.versions if model else {}
         for version in sorted({*self.repository.versions(name), *serving}):
             if version in serving:
-                yield State(name, version, "serving")
+                yield State(name, version, "serving", serving=serving[version])
             elif (error := self.refused.get((name, version))) is not None:
                 yield State(name, version, "refused", error.reason)
             else:

@@ -21,7 +21,7 @@ from service.api.schemas.operations import (
 from service.api.schemas.refusals import REFUSED
 from service.metrics import CONTENT_TYPE
 from service.policy import Policy
-from service.registry import Registry, State
+from service.registry import State
 from service.state import Shared
 
 router = APIRouter()
@@ -41,7 +41,7 @@ SharedDep = Annotated[Shared, Depends(get_shared)]
 @router.get("/models", tags=["models"], response_model_exclude_none=True)
 def list_models(shared: SharedDep) -> Models:
     """Every version in the store: which serve, which were refused and why."""
-    return Models(models=[show(shared.registry, state) for state in shared.registry.states()])
+    return Models(models=[show(state) for state in shared.registry.states()])
 
 
 @router.get("/models/{name}", tags=["models"], response_model_exclude_none=True, responses={404: REFUSED})
@@ -73,16 +73,15 @@ async def describe(shared: Shared, name: str) -> ModelDetails:
         else None,
         policy=registry.policies.get(name, Policy()),
         policy_refused=bad_policy.reason if bad_policy else None,
-        versions=[show(registry, state) for state in registry.states(name)],
+        versions=[show(state) for state in registry.states(name)],
     )
 
 
-def show(registry: Registry, found: State) -> Model:
+def show(found: State) -> Model:
     """One version."""
-    name, version, state, reason = found
-    if state != "serving":
+    name, version, state, reason, serving = found
+    if serving is None:
         return Model(name=name, version=version, state=state, reason=reason or None)
-    serving = registry.get(name, version)
     manifest = serving.manifest
     novelty = manifest.novelty
     return Model(
