@@ -4,9 +4,11 @@ import json
 import logging
 import os
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+
+from pydantic.dataclasses import dataclass
 
 from service.policy import locked
 

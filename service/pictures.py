@@ -314,9 +314,9 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         turned = image.getexif().get(ORIENTATION, 1)
+        return int(turned) if turned in TURNS else 1  # some write it as a fraction
     except Exception:  # damaged EXIF is no reason to refuse a picture
         return 1
-    return turned if turned in TURNS else 1
 
 
 def _flat(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from service.api.operations import show
 from service.board import Board
 from service.engines import Answers
 from service.errors import DeadlineExceeded, ServiceError, UnknownModel, UnknownVersion
@@ -546,8 +547,22 @@ def test_history_is_bounded_and_survives_strangers(store: Store) -> None:
         assert events[-1].version == 2999
         lifecycle.history.add("mnist", "refused", 7, "a line\u2028and\x85another")
         with path.open("ab") as file:
-            file.write(b"\xff\n")
+            file.write(b'\xff\n{"time":"a","event":"b","reason":null}\n{"time":"a","event":"b","version":"two"}\n')
         assert lifecycle.history.read("mnist")[-1].reason == "a line\u2028and\x85another"
+
+    check(store, body)
+
+
+def test_what_was_listed_can_be_shown_although_it_left_meanwhile(store: Store) -> None:
+    store.add(1)
+    store.add(2)
+
+    async def body(lifecycle: Lifecycle) -> None:
+        (_, listed) = lifecycle.registry.states("mnist")
+        store.policy({"never": [2]})
+        await lifecycle.refresh()
+        assert serving(lifecycle) == [1]
+        assert (show(listed).version, show(listed).engine) == (2, "reader")
 
     check(store, body)
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,9 @@ def test_the_orientation_is_told(client: TestClient) -> None:
     exif[0x0112] = 6
     sheet = strokes.draw(7, size=(200, 300))
     assert only(client.post(PATH, content=png(np.asarray(sheet), exif=exif)))["turned"] == 6
+    fraction = struct.pack("<4sIHHHIIIII", b"II*\0", 8, 1, 0x0112, 5, 1, 26, 0, 6, 1)
+    response = client.post(PATH, content=png(np.asarray(sheet), exif=b"Exif\0\0" + fraction))
+    assert b'"turned":6,' in response.content
 
 
 def test_the_openapi_document_knows_every_field(client: TestClient) -> None:
