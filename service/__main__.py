@@ -21,8 +21,9 @@ def main(argv: Sequence[str]) -> int:
         settings = Settings.parse(argv)
     except ValidationError as error:
         for problem in error.errors():
-            name = "_".join(map(str, problem["loc"])) or "settings"
-            print(f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}): {problem['msg']}", file=sys.stderr)
+            name = "_".join(map(str, problem["loc"]))  # none where several do not go together
+            setting = f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}): " if name else ""
+            print(f"{setting}{problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
         return 2
     for name in unknown_variables(os.environ):
         print(f"warning: nobody reads the variable {name}; see python -m service --help", file=sys.stderr)

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from service import policy
 from service.errors import (
+    BadPolicy,
     ModelError,
     NotEverywhere,
     NothingBefore,
@@ -279,6 +280,10 @@ class Control:
 
 def refused(error: ModelError) -> VersionRefused:
     """What a caller gets to know of it; the folder's place on this machine is nobody's business."""
+    if isinstance(error, BadPolicy):
+        found = f"{error.field}: {error.found}" if error.field else error.found
+        fix = "end the trial first if there is one, or mend policy.json; see GET /models/NAME"
+        return VersionRefused("the model's policy stands in the way", expected=error.expected, found=found, fix=fix)
     return VersionRefused("this can not serve", expected=error.expected, found=error.reason, fix="see GET /models")
 
 

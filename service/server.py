@@ -282,6 +282,8 @@ class Protocol(HttpToolsProtocol):
         self.in_head = False
         self.goes_on = True
         self.relax()
+        if self.expect_100_continue and self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # which has no such answer (RFC 9110, section 10.1.1)
         if not self.passing:
             super().on_headers_complete()
 

@@ -322,5 +322,5 @@ def wrong_number(found: str, *, unit: bool) -> WrongShape:
         expected="whole numbers from 0 to 255",
         found=found,
         fix="send raw pixels: round(255 * x) where yours go from 0 to 1;"
-        " or let the model's policy say float_pixels: unit",
+        " or send floats (v2: FP32), and let the model's policy say float_pixels: unit",
     )

@@ -57,8 +57,9 @@ class Correction(BaseModel):
 
 
 def asked(form: type[BaseModel]) -> dict[str, Any]:
-    """What the OpenAPI document says of a small JSON body."""
-    return {"openapi_extra": {"requestBody": {"required": True, "content": content(form)}}}
+    """What the OpenAPI document says of a small JSON body, and of one that does not come in as it should."""
+    body = {"requestBody": {"required": True, "content": content(form)}}
+    return {"openapi_extra": body, "responses": dict.fromkeys((408, 413, 415, 503), REFUSED)}
 
 
 @router.post("/models/{name}/load", response_model_exclude_none=True)

@@ -55,6 +55,8 @@ CONTENTS = {
     "BOOL": "bool_contents",
 }
 """Where values of each datatype lie, if they are not raw."""
+MOST = 2**31 - 1
+"""Of anything that gRPC can be told."""
 
 
 @dataclass
@@ -74,8 +76,11 @@ async def listening(shared: Shared) -> AsyncIterator[None]:
     """Answer on `grpc_port` as long as this lasts."""
     settings = shared.settings
     server = grpc.aio.server(
-        options=[("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", settings.max_body_bytes)],
-        maximum_concurrent_rpcs=settings.max_queue,
+        options=[
+            ("grpc.so_reuseport", 1),
+            ("grpc.max_receive_message_length", min(settings.max_body_bytes, MOST)),
+        ],
+        maximum_concurrent_rpcs=min(settings.max_queue, MOST),
     )
     counted: door.Counted = {}
     handlers = {

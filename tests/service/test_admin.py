@@ -126,6 +126,17 @@ def test_promote_and_roll_back(admin: TestClient, store: Store) -> None:
     assert json.loads((store.root / "mnist" / "policy.json").read_text()) == {"labels": {"stable": 2}, "never": [1]}
 
 
+def test_what_a_trial_needs_is_not_taken_away(admin: TestClient, store: Store) -> None:
+    store.policy({"labels": {"stable": 1}, "canary": {"version": 2}})
+    assert admin.post("/models/mnist/load").status_code == 200
+    response = admin.post("/models/mnist/versions/1/unload")
+    problem = response.json()
+    assert (response.status_code, problem["detail"]) == (409, "the model's policy stands in the way")
+    assert "`stable`" in problem["expected"]
+    assert "end the trial first" in problem["fix"]
+    assert answering(admin, version=1) == 1
+
+
 def test_roll_back_from_a_stable_version_that_does_not_serve(store: Store, start: Start) -> None:
     store.add(1)
     remove_graph(store.add(2))

@@ -25,6 +25,7 @@ from service.settings import Settings
 from tests.fakes import Reader, Store, picture
 from tests.service.conftest import Start
 from tests.service.test_admin import BEARER, TOKEN
+from tests.service.test_server import PATIENCE_S, Server
 
 
 class Unsure(Reader):
@@ -310,3 +311,12 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
         file.write(b"after")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert (tmp_path / "kept").read_bytes() == b"before"
+
+
+def test_a_folder_that_can_not_be_is_one_clear_line() -> None:
+    server = Server("--workers", "2", "--feedback", "/proc/kept")
+    said = server.output()
+    assert server.process.wait(PATIENCE_S) == 1
+    server.process.stdout.close()  # type: ignore[union-attr]
+    assert "pictures can not be kept in /proc/kept: " in said
+    assert "Traceback" not in said

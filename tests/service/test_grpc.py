@@ -330,6 +330,12 @@ def test_an_address_of_ipv6_is_listened_on() -> None:
         assert live(MESSAGES["ServerLiveRequest"](), timeout=PATIENCE_S).live
 
 
+def test_limits_beyond_what_grpc_knows_are_no_reason_not_to_start() -> None:
+    limits = ("--max-body-bytes", "3000000000", "--max-queue", "3000000000")
+    with serving("--workers", "1", "--grpc-port", str(free_port()), *limits) as server:
+        assert server.ask("GET", "/health/ready")[0] == 200
+
+
 def test_a_port_in_use_is_one_clear_line() -> None:
     port = free_port()
     with serving("--workers", "2", "--grpc-port", str(port)):

@@ -120,3 +120,5 @@ def test_it_says_what_is_answered_instead(document: Any) -> None:
     promote = document["paths"]["/models/{name}/promote"]["post"]
     assert promote["security"] == [{"HTTPBearer": []}]
     assert {"400", "401", "403", "404", "409", "504"} <= promote["responses"].keys()
+    for operation in (promote, document["paths"]["/feedback"]["post"]):
+        assert {"408", "413", "415", "503"} <= operation["responses"].keys()

@@ -457,6 +457,12 @@ def test_what_is_no_http_is_refused_with_problem_details(two: Server, head: byte
     assert b"application/problem+json" in answer
 
 
+def test_who_speaks_1_0_is_not_told_to_continue(two: Server) -> None:
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
+        caller.sendall(b"POST /predict HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx")
+        assert caller.recv(4096).startswith(b"HTTP/1.1 415 ")
+
+
 def test_trailers_without_end_are_refused_too(two: Server) -> None:
     with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
         caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")

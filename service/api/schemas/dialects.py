@@ -10,11 +10,11 @@ from service.api.schemas.refusals import FAILED
 
 READING = (400, 404)
 """Statuses with which a question about a model is refused."""
-LISTING = (400, 408, 413, 415)
+LISTING = (400, 408, 413, 415, 503)
 """Statuses with which a question about all of them is refused, if it has a body."""
 ASKING = (400, 404, 408, 413, 415, 503, 504)
 """Statuses with which pictures are refused."""
-CHANGING = (400, 401, 403, 404, 408, 409, 413, 415, 504, 507)
+CHANGING = (400, 401, 403, 404, 408, 409, 413, 415, 503, 504, 507)
 """Statuses with which a change of what serves is refused."""
 
 
