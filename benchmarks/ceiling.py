@@ -11,11 +11,11 @@ import time
 from multiprocessing.synchronize import Barrier
 
 import numpy as np
-import openvino
 
 from benchmarks.pictures import VERSION, draw
 from service import novelty
 from service.engines import kernels
+from service.engines.core import CORE
 from service.engines.openvino import choose
 from service.manifest import Manifest
 
@@ -45,12 +45,12 @@ def measure(networks: str, precision: str, processes: int, threads: int, size: i
 
 def compute(networks: str, precision: str, threads: int, size: int, seconds: float, together: Barrier) -> float:
     """Pictures per second of one process."""
-    core, manifest = openvino.Core(), Manifest.read(VERSION)
-    precision = choose(precision, manifest, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-    network = core.read_model(VERSION / manifest.precisions[precision].network)
+    manifest = Manifest.read(VERSION)
+    precision = choose(precision, manifest, CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    network = CORE.read_model(VERSION / manifest.precisions[precision].network)
     if networks == BOTH:
-        network = novelty.join(network, novelty.read(core, VERSION, manifest))
-    kernels.prefer_quicker(core, network)  # as the service has them
+        network = novelty.join(network, novelty.read(VERSION, manifest))
+    kernels.prefer_quicker(network)  # as the service has them
     network.reshape([size, *manifest.input.shape])
     options = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -59,7 +59,7 @@ def compute(networks: str, precision: str, threads: int, size: int, seconds: flo
         "INFERENCE_NUM_THREADS": threads,
         "ENABLE_CPU_PINNING": False,
     }
-    request = core.compile_model(network, "CPU", options).create_infer_request()
+    request = CORE.compile_model(network, "CPU", options).create_infer_request()
     pixels = np.resize(draw(64).pixels, (size, *manifest.input.shape))
     request.infer([pixels])
     together.wait()

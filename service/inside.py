@@ -18,6 +18,7 @@ import openvino
 from numpy.typing import NDArray
 
 from service import layers
+from service.engines.core import CORE
 from service.errors import BadVersion, QueueFull, UnknownVersion
 from service.layers import Anatomy, Layer, Numbers
 from service.manifest import Manifest
@@ -51,7 +52,7 @@ class Opened:
         if self.request is None:
             options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
             options["ENABLE_CPU_PINNING"] = False
-            self.request = openvino.Core().compile_model(self.anatomy.network, "CPU", options).create_infer_request()
+            self.request = CORE.compile_model(self.anatomy.network, "CPU", options).create_infer_request()
         self.request.infer([pixels[None]])
         tensors = zip(self.anatomy.ports, self.request.output_tensors, strict=True)
         return {name: self.arrange(name, tensor.data) for name, tensor in tensors}

@@ -14,6 +14,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from service.engines.core import CORE
 from service.errors import BadVersion, OpaqueNetwork
 
 Numbers = NDArray[np.float32]
@@ -86,7 +87,7 @@ def read(folder: Path) -> Anatomy:
         BadVersion: The files can not be loaded any more.
     """
     try:
-        network = openvino.Core().read_model(folder)
+        network = CORE.read_model(folder)
         network.reshape([1, *network.input().partial_shape[1:]])
     except RuntimeError as error:
         raise BadVersion(f"{folder} can not be loaded", expected="a SavedModel", found=str(error)[:200]) from error

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import openvino
 
+from service.engines.core import CORE
 from service.errors import BadVersion
 from service.manifest import Manifest
 
 
-def read(core: openvino.Core, folder: Path, manifest: Manifest) -> openvino.Model:
+def read(folder: Path, manifest: Manifest) -> openvino.Model:
     """The network that `manifest.novelty` names.
 
     Raises:
@@ -16,7 +17,7 @@ def read(core: openvino.Core, folder: Path, manifest: Manifest) -> openvino.Mode
         RuntimeError: No network.
     """
     assert manifest.novelty is not None  # noqa: S101 - for the caller to know
-    network = core.read_model(folder / manifest.novelty.network)
+    network = CORE.read_model(folder / manifest.novelty.network)
     expected = [f"u8 [?,{','.join(map(str, manifest.input.shape))}]", "f32 [?,1]"]
     found = [
         f"{port.element_type.to_string()} {port.partial_shape.to_string()}"

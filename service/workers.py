@@ -60,6 +60,8 @@ def serve(settings: Settings) -> None:
     listener = config.bind_socket()
     if settings.grpc_port is not None:
         check_port(settings.host, settings.grpc_port)
+    if settings.feedback is not None:
+        check_folder(settings.feedback)
     if settings.processes == 1:
         with suppress(KeyboardInterrupt):  # raised again by uvicorn when it has ended in order
             load()
@@ -76,16 +78,16 @@ def serve(settings: Settings) -> None:
 
 
 def load() -> None:
-    """Import all that answers, and have OpenVINO load the processor's part of it meanwhile."""
+    """Import all that answers, and have OpenVINO load its parts meanwhile."""
     for name in UNNEEDED:
         sys.modules[name] = None  # type: ignore[assignment] # so that it is not found
-    import openvino
+    BaseModel.model_config = LATER
+    from service.engines import kernels
 
-    loading = threading.Thread(target=openvino.Core().get_versions, args=("CPU",))
+    loading = threading.Thread(target=kernels.load)
     loading.start()
     import uvloop  # noqa: F401
 
-    BaseModel.model_config = LATER
     import service.app  # noqa: F401
 
     loading.join()
@@ -106,6 +108,21 @@ def check_port(host: str, port: int) -> None:
         except OSError as error:
             logger.error("gRPC can not listen on %s, port %d: %s", host, port, error.strerror)
             sys.exit(1)
+
+
+def check_folder(folder: Path) -> None:
+    """See that pictures can be kept there.
+
+    Raises:
+        SystemExit: They can not; the log says why.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        logger.error("pictures can not be kept in %s: %s", folder, error.strerror)
+        sys.exit(1)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ LAYERS = [
     ["marks"],
     ["outline"],
     ["manifest", "policy"],
-    ["errors", "files", "whole"],
+    ["engines.core", "errors", "files", "whole"],
 ]
 """From the command line down to what knows nobody. A module imports from layers below its own only."""
 

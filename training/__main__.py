@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: Flags; those of the process if none are given.
 
     Returns:
-        0, 1 for failure, 2 for wrong usage, 130 after Ctrl-C.
+        0, 1 for failure, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else argv
     try:
@@ -144,7 +145,7 @@ def run(config: Config) -> Path:
     data = load(config.data, config.name, config.preparation, config.models)
     tell_data(data)
     with hush():
-        from training import export
+        from training import checkpoint, export
         from training.calibrate import calibrate
         from training.learner import build_learner
         from training.novelty import provide_novelty
@@ -186,8 +187,7 @@ def run(config: Config) -> Path:
     pictures = pick_worst(report, data.test) if data.shareable else None
     parts |= {"training": data.train}
     version = export.publish(folder, network, manifest, report, parts, pictures, novelty, force=config.force)
-    for path in (config.state, config.gain, config.novelty):
-        path.unlink(missing_ok=True)
+    checkpoint.forget(config)
     tell_arithmetic(Manifest.read(version))
     return version
 
@@ -252,4 +252,5 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing half written is left behind then either
     sys.exit(main())

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,14 @@ def recall_weights(path: Path, config: Config) -> Arrays | None:
     return [state[f"weight_{index}"] for index in range(len(state))] if run == describe(config) else None
 
 
+def forget(config: Config) -> None:
+    """Remove what was kept of a run that is over; what lies there of another one stays."""
+    for path in (config.state, config.gain, config.novelty):
+        with suppress(TrainingError):  # damaged
+            if path.exists() and str(read(path).get("run")) == describe(config):
+                path.unlink(missing_ok=True)
+
+
 def fits(config: Config) -> bool:
     """Whether there is a saved state, sound, and of this very run."""
     try:
@@ -136,10 +145,17 @@ def restore(config: Config, network: keras.Model) -> Progress:
 
 
 def write(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Replace a state file, so that a kill at any moment leaves the old or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as file:
-        np.savez(file, **arrays)
+    """Replace a state file, so that a kill at any moment leaves the old or the new one.
+
+    Raises:
+        TrainingError: It can not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as file:
+            np.savez(file, **arrays)
+    except OSError as error:
+        raise TrainingError(f"{path} can not be written ({error.strerror}); what was there before is kept") from error
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:

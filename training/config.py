@@ -153,8 +153,11 @@ class Config:
 
     @property
     def state(self) -> Path:
-        """State of this run. Runs that differ in recipe or seed do not share a file, so they may run side by side."""
-        return self.runs / self.name / f"{self.recipe_name}-{self.seed}.npz"
+        """State of this run. Runs that differ in recipe, seed or start do not share a file, so they may run side by
+        side.
+        """
+        start = f"-from-{self.start.resolve().parent.name}-{self.start.resolve().name}" if self.start else ""
+        return self.runs / self.name / f"{self.recipe_name}-{self.seed}{start}{'-frozen' if self.freeze else ''}.npz"
 
     @property
     def begun(self) -> bool:

@@ -26,12 +26,15 @@ from training.novelty import add_novelty
 from training.quantize import compare, quantize
 from training.report import comparison
 from training.report.comparison import find_before, write_report
-from training.report.figures import Figures
+from training.report.figures import Figures, tell
 from training.report.page import write_page
 from training.strokes import golden
 
 GOLDEN = 10
 """Pictures that a version is tried by, at most."""
+ROOM = 16_000_000
+"""Bytes: a disk with less has no room for the next file of a version, of which the largest has 5 MB."""
+GO_ON = "give the same command with --resume: nothing is learnt again"
 LISTED = 1_000
 """Pictures that were left out and are listed, at most."""
 
@@ -119,9 +122,6 @@ def read_processor() -> str:
 
 def report(progress: Progress, figures: Figures, data: Dataset) -> dict[str, Any]:
     """What `report.json` holds: curves per epoch, all that was measured, and pictures that were not learnt from."""
-    measured = asdict(figures)
-    if data.test_names:
-        measured["test"]["files"] = {str(place): data.test_names[place] for place in figures.test.wrong}
     return {
         "classes": data.classes,
         "learnt": dict(
@@ -129,7 +129,7 @@ def report(progress: Progress, figures: Figures, data: Dataset) -> dict[str, Any
         ),
         "best_epoch": progress.best_epoch,
         "curves": progress.curves,
-        **measured,
+        **tell(figures, data),
         **({"left_out": [each._asdict() for each in data.left_out[:LISTED]]} if data.left_out else {}),
     }
 
@@ -180,9 +180,10 @@ def publish(
         `folder`/<next integer>.
 
     Raises:
-        TrainingError: It does not pass the gate.
+        TrainingError: It does not pass the gate, or there is no room for it.
         BadVersion: The written network can not be loaded.
     """
+    folder.mkdir(parents=True, exist_ok=True)  # another run that came to nothing takes an empty one along
     draft = Path(tempfile.mkdtemp(prefix=".", dir=folder))
     try:
         save_network(network, draft, manifest)
@@ -198,6 +199,10 @@ def publish(
         write_report(draft, {**words, "gate": manifest.gate, "before": since})
         draft.chmod(0o755)  # temporary folders are closed to others, and the server may be another user
         return claim(draft, folder, manifest, partial(write_page, pictures=pictures))
+    except (OSError, RuntimeError, tf.errors.OpError) as error:  # each library that writes has its own
+        if shutil.disk_usage(folder).free > ROOM:
+            raise
+        raise TrainingError(f"{folder} has no room for a version; make some, and {GO_ON}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # gone already, if all went well
 

@@ -25,8 +25,8 @@ CERTAINTY = 1.645
 """Standard errors of that difference that it may be, where they are more: beyond them one is worse with a certainty of
 95 %. The newest version is one that was chosen, by luck too, and an equal one must not be refused for having less."""
 SLOWDOWN = 3.0
-"""How many times as long as the newest version's an answer may take: a version that must give up int8 for its accuracy
-stays below that."""
+"""How many times as long as the newest version's an answer may take, both in f32: which arithmetic a version is served
+in depends on the processor, and on a few pictures of validation."""
 BATCH = 64
 """Pictures of the larger of the two questions that are timed."""
 WAY_OUT = "to publish it as it is, give the same command with --resume --force: nothing is learnt again"
@@ -56,7 +56,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Latency:
-    """How long one thread takes, in the arithmetic that serving would choose on this machine."""
+    """How long one thread takes."""
 
     precision: str
     one_ms: float
@@ -81,7 +81,8 @@ def judge(folder: Path, manifest: Manifest, validation: Part, before: Path | Non
         force: Let it pass whatever is found.
 
     Returns:
-        What goes into the manifest: `passed`, `forced`, `latency`, and each of the `checks`.
+        What goes into the manifest: `passed`, `forced`, `latency` in the arithmetic that serving would choose on this
+        machine, and each of the `checks`.
 
     Raises:
         TrainingError: It does not pass, and is not forced.
@@ -92,12 +93,12 @@ def judge(folder: Path, manifest: Manifest, validation: Part, before: Path | Non
     classes = check_classes(manifest, old.manifest) if old else None
     if old and (missing := compare_kinds(manifest, old.manifest)):
         old = None
-    latency, *pace = measure([new, old] if old else [new])
+    (latency,) = measure([new], "auto")
     checks = [
         *([classes] if classes else []),
         check_golden(new),
         check_accuracy(new, old, validation) if old else Check("validation accuracy", True, missing, "not compared"),
-        check_latency(latency, pace[0]) if old else Check("latency", True, missing, latency.words),
+        check_latency(*measure([new, old], "f32")) if old else Check("latency", True, missing, latency.words),
     ]
     failed = [check for check in checks if not check.passed]
     if failed and not force:
@@ -194,9 +195,9 @@ def check_latency(new: Latency, old: Latency) -> Check:
     )
 
 
-def measure(versions: Sequence[Version]) -> list[Latency]:
+def measure(versions: Sequence[Version], precision: str) -> list[Latency]:
     """Time each version. They take turns, so that what else the machine does harms all of them alike."""
-    loaded = [version.load(precision="auto") for version in versions]
+    loaded = [version.load(precision=precision) for version in versions]
     times: list[dict[int, list[float]]] = [{1: [], BATCH: []} for _ in versions]
     for _ in range(TURNS):
         for version, engine, kept in zip(versions, loaded, times, strict=True):

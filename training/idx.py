@@ -182,6 +182,9 @@ def read_set(folder: Path) -> tuple[dict[str, Part], tuple[str, ...], dict[str, 
         if len(pictures) != len(labels):
             raise TrainingError(f"{folder}: {part} has {len(pictures):,} pictures and {len(labels):,} labels")
         parts[part] = Part(pictures[..., np.newaxis], labels)
+    if not parts["train"].pictures.size:
+        shape = " × ".join(map(str, parts["train"].pictures.shape[:3]))
+        raise TrainingError(f"{folder}: expected pictures to learn from, found {shape}")
     numbers = np.unique(np.concatenate([part.labels for part in parts.values()]))
     names = read_names(folder / CLASSES, numbers)
     parts = {
@@ -212,11 +215,13 @@ def unpack(content: bytes, where: str, *, dimensions: int) -> Pixels:
 def read_names(path: Path, numbers: Pixels) -> tuple[str, ...]:
     """What the classes with these numbers are called: the lines of classes.txt, or the numbers themselves."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except FileNotFoundError:
         return tuple(map(str, numbers.tolist()))
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path} can not be read: {error}") from None
+    if bad := [line for line in lines if not line.isprintable()]:
+        raise TrainingError(f"{path}: {bad[0]!a} can be no label: expected characters that can be printed")
     highest = int(numbers.max(initial=0))
     if len(lines) <= highest or not all(lines) or len(set(lines)) != len(lines):
         raise TrainingError(

@@ -21,6 +21,7 @@ import openvino
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from service.engines.core import CORE
 from service.manifest import Novelty
 from training import checkpoint
 from training.checkpoint import Arrays
@@ -203,7 +204,7 @@ def add_novelty(folder: Path, network: keras.Model, parts: Mapping[str, Part]) -
 def score(path: Path, pictures: Pixels) -> NDArray[np.float32]:
     """How unlike the training set each picture is, as the written network says: float32 (n, 1)."""
     # As the server has it: what has no int8 form in float32; the default is bfloat16 on newer processors.
-    network = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    network = CORE.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([network(pictures[at : at + PORTION])[0] for at in range(0, len(pictures), PORTION)])
 
 

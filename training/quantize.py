@@ -11,6 +11,7 @@ import openvino
 from numpy.typing import NDArray
 
 from service import engines
+from service.engines.core import CORE
 from service.manifest import Manifest, Precision
 from training.datasets import Part
 
@@ -30,7 +31,7 @@ def quantize(folder: Path, training: Part) -> None:
         folder: With the SavedModel.
         training: Pictures to calibrate on.
     """
-    write_int8(openvino.Core().read_model(folder), training, folder / NETWORK)
+    write_int8(CORE.read_model(folder), training, folder / NETWORK)
 
 
 def write_int8(network: openvino.Model, training: Part, path: Path) -> None:

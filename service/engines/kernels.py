@@ -5,7 +5,11 @@ convolutions. On AMD's Zen 4, with the networks of `models/mnist/2`, `jit` takes
 3 % in bf16; the answers are the same up to rounding, in int8 to the last bit. Elsewhere OpenVINO's order stands.
 """
 
+import functools
+
 import openvino
+
+from service.engines.core import CORE
 
 MAKER = "AMD"
 """In the name of processors on which the others are quicker."""
@@ -25,18 +29,28 @@ NETWORK = f"""<net name="wish" version="11"><layers>
 </layer></layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/></edges></net>"""
 
 
-def prefer_quicker(core: openvino.Core, network: openvino.Model) -> None:
+def prefer_quicker(network: openvino.Model) -> None:
     """Have a network's convolutions computed by the kernels that are quicker on this processor, once it is compiled.
 
     Args:
-        core: What has read the network.
         network: For pictures of few channels: of many, `jit` would not take them as they come.
     """
-    if MAKER in core.get_property("CPU", "FULL_DEVICE_NAME"):
-        wish = core.read_model(NETWORK.encode()).get_parameters()[0].get_rt_info()[f"{WISH}_0"]
+    if MAKER in CORE.get_property("CPU", "FULL_DEVICE_NAME"):
         for layer in network.get_ops():
             if layer.get_type_name() == "Convolution" and suits(layer.input(1).get_partial_shape()):
-                layer.set_rt_info(wish, f"{WISH}_0")
+                layer.set_rt_info(wish(), f"{WISH}_0")
+
+
+def load() -> None:
+    """Have OpenVINO load its libraries for this processor, and for reading a network."""
+    CORE.get_versions("CPU")
+    wish()
+
+
+@functools.cache
+def wish() -> openvino.OVAny:
+    """The attribute, from a network that has it."""
+    return CORE.read_model(NETWORK.encode()).get_parameters()[0].get_rt_info()[f"{WISH}_0"]
 
 
 def suits(shape: openvino.PartialShape) -> bool:

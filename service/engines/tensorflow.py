@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from service import novelty
 from service.engines import Answers
+from service.engines.core import CORE
 from service.errors import BadVersion
 from service.manifest import Manifest
 
@@ -70,10 +71,9 @@ def compile_novelty(folder: Path, manifest: Manifest, threads: int) -> openvino.
     Raises:
         BadVersion: It can not be loaded.
     """
-    core = openvino.Core()
     options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
     try:
-        return core.compile_model(novelty.read(core, folder, manifest), "CPU", options).create_infer_request()
+        return CORE.compile_model(novelty.read(folder, manifest), "CPU", options).create_infer_request()
     except RuntimeError as error:
         raise BadVersion("the novelty network can not be loaded", expected="a network of OpenVINO's") from error
 

@@ -1,5 +1,6 @@
 """The engine computes in the quickest arithmetic that costs nothing, and says which."""
 
+import ctypes
 import os
 import sys
 import threading
@@ -99,6 +100,30 @@ def test_a_network_that_is_there_at_once_answers_the_same_and_is_complete_in_the
     for found in (first, engine.predict(pictures), engine.predict(pictures, spare=True)):
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
         np.testing.assert_allclose(found.novelty, expected.novelty, atol=1e-5)
+
+
+class Stack(ctypes.Structure):
+    """Linux's `stack_t`."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def test_a_signal_finds_its_stack_after_versions_have_come_and_gone() -> None:
+    """OpenVINO gives the thread a stack for signals: in memory that is gone, it would end the process."""
+    stack, mapped = Stack(), []
+
+    def come_and_go() -> None:
+        for _ in range(3):
+            OpenVINOEngine(ROOT / "models" / "mnist" / "1", MANIFEST, 1).compiler.shutdown()
+        ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            first, last = (int(each, 16) for each in line.split()[0].split("-"))
+            mapped.extend([line.split()[1]] if first <= (stack.base or 0) < last else [])
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    thread.join()
+    assert stack.base is None or mapped == ["rw-p"]
 
 
 def flags() -> list[str]:

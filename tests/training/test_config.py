@@ -1,8 +1,10 @@
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from training.config import LEAST_STEPS, RECIPES, suit
+from training.config import LEAST_STEPS, RECIPES, Config, suit
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -16,3 +18,10 @@ def test_small_sets_get_enough_steps_in_batches_as_documented(pictures: int) -> 
     steps = recipe.epochs * recipe.rounds * math.ceil(pictures / recipe.batch)
     assert LEAST_STEPS <= steps <= 3 * LEAST_STEPS
     assert 8 <= recipe.batch <= 128
+
+
+def test_runs_from_other_starts_keep_their_states_apart(tmp_path: Path) -> None:
+    run = Config(RECIPES["quick"], "quick", "signs", 1, None, tmp_path, runs=tmp_path)
+    begun = replace(run, start=tmp_path / "mnist" / "2")
+    assert run.state == tmp_path / "signs" / "quick-1.npz"
+    assert len({each.state for each in (run, begun, replace(begun, freeze=True), replace(run, seed=2))}) == 4

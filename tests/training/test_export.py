@@ -3,6 +3,7 @@ import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -200,6 +201,32 @@ def test_failure_leaves_nothing_behind(
     with pytest.raises(OSError, match="disk full"):
         export.publish(tmp_path, network, manifest, report, parts)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_is_said_with_the_way_on(
+    network: keras.Model,
+    manifest: Manifest,
+    report: dict[str, Any],
+    parts: dict[str, Part],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(export, "quantize", fail)
+    with pytest.raises(RuntimeError, match="iostream"):  # whatever it is, it is not the disk
+        export.publish(tmp_path, network, manifest, report, parts)
+    monkeypatch.setattr(export.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000))
+    with pytest.raises(TrainingError, match=r"no room for a version; make some, and give .* --resume"):
+        export.publish(tmp_path, network, manifest, report, parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_was_empty_and_is_gone_is_made_again(
+    network: keras.Model, manifest: Manifest, report: dict[str, Any], parts: dict[str, Part], tmp_path: Path
+) -> None:
+    assert export.publish(tmp_path / "gone", network, manifest, report, parts) == tmp_path / "gone" / "1"
 
 
 def test_network_that_answers_otherwise_is_not_published(

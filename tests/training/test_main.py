@@ -7,6 +7,7 @@ import pytest
 from service.manifest import Manifest
 from training import __main__ as command
 from training import checkpoint
+from training import export as command_export
 from training.checkpoint import Progress
 from training.config import RECIPES, Config
 from training.datasets import Dataset
@@ -67,6 +68,19 @@ def test_interrupted_run_says_how_to_go_on_and_does(
     assert "Going on from runs/digits/standard-1.npz" in said.err
     assert "Epoch 1/2" not in said.err
     assert said.out == "models/digits/1\n"
+
+
+def test_what_is_kept_of_another_run_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that differ in more than the file's name says, the one that ends takes its own along only."""
+    publish, state = command_export.publish, tmp_path / "runs/digits/standard-1.npz"
+
+    def other_run_saves(*given: object, **named: object) -> Path:
+        checkpoint.write(state, {"run": "{}", "curves": "[]"})
+        return publish(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(command_export, "publish", other_run_saves)
+    assert command.main(["--name", "digits"]) == 0
+    assert list((tmp_path / "runs/digits").iterdir()) == [state]
 
 
 def test_curves_are_written_for_tensorboard_where_asked(tmp_path: Path) -> None:

@@ -82,6 +82,20 @@ def test_names_lie_beside_such_a_set(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("dog\n")
     with pytest.raises(TrainingError, match=r"classes.txt: expected 2 different names.*found 1"):
         sources.load(tmp_path, "pets")
+    (tmp_path / "classes.txt").write_text("dog\ncat\n", encoding="utf-8-sig")  # as Windows writes it
+    assert sources.load(tmp_path, "pets").classes == ("dog", "cat")
+    (tmp_path / "classes.txt").write_text("dog\nc\aat\n")
+    with pytest.raises(TrainingError, match=r"'c\\x07at' can be no label: expected characters that can be printed"):
+        sources.load(tmp_path, "pets")
+
+
+@pytest.mark.parametrize(("count", "rows"), [(0, 28), (20, 0)])
+def test_a_set_with_nothing_to_learn_from_says_so(tmp_path: Path, count: int, rows: int) -> None:
+    write_idx(tmp_path)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, count, rows, 28) + bytes(0))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, count) + bytes(count))
+    with pytest.raises(TrainingError, match=f"expected pictures to learn from, found {count} × {rows} × 28"):
+        sources.load(tmp_path, "pets")
 
 
 @pytest.mark.parametrize(

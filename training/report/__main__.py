@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from training.calibrate import Temperature
 from training.datasets import Dataset
 from training.errors import TrainingError
 from training.report.comparison import compare, find_before, read_report, write_report
-from training.report.figures import measure_figures
+from training.report.figures import measure_figures, tell
 from training.report.page import FILE, pick_worst, write_page
 from training.sources import load
 
@@ -69,9 +68,9 @@ def run(flags: argparse.Namespace) -> Path:
     manifest = Manifest.read(flags.version)
     told = manifest.name, manifest.input.preparation
     learnt = manifest.training.get("data", {}).get("name", "MNIST")
-    if (flags.measure or flags.pictures) and flags.data is None and learnt != "MNIST":
+    if flags.data is None and learnt != "MNIST":
         raise TrainingError(f"{flags.version} was trained on {learnt}; say where that is with --data")
-    data = load(flags.data, *told) if flags.measure or flags.pictures else None
+    data = load(flags.data, *told) if flags.measure or flags.pictures or learnt != "MNIST" else None
     if data is not None:
         check_data(flags.version, manifest, data)
     if data and flags.measure:
@@ -79,7 +78,7 @@ def run(flags: argparse.Namespace) -> Path:
     report = read_report(flags.version)
     if flags.pictures and "test" not in report:
         raise TrainingError(f"{flags.version} lists no mistakes: it has no report.json; write one with --measure")
-    pictures = pick_worst(report, data.test) if data and flags.pictures else None
+    pictures = pick_worst(report, data.test) if data and (flags.pictures or data.shareable) else None
     write_page(flags.version, pictures, file=flags.pictures)
     page: Path = flags.pictures or flags.version / FILE
     return page
@@ -106,7 +105,7 @@ def measure_again(folder: Path, manifest: Manifest, data: Dataset) -> dict[str, 
     figures = measure_figures(
         lambda pictures: engine.predict(pictures).probabilities, parts, manifest.labels, temperature
     )
-    report |= asdict(figures)
+    report |= tell(figures, data)
     report["before"] = compare(report, manifest, find_before(folder.resolve().parent, manifest.version))
     return report
 

@@ -1,11 +1,11 @@
 """Everything that is measured on a finished network: what `report.json` holds beside the curves of the run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from training.calibrate import Temperature, measure_reliability, soften
-from training.datasets import Part
+from training.datasets import Dataset, Part
 from training.evaluate import Measurement, measure
 from training.report.stress import Predict, measure_stress
 
@@ -47,3 +47,11 @@ def measure_figures(
         calibration={"temperature": temperature.value, "error": temperature.error, **reliability},
         stress=measure_stress(predict, parts["validation"]),
     )
+
+
+def tell(figures: Figures, data: Dataset) -> dict[str, Any]:
+    """What `report.json` says of them; mistakes have the names of their files where they have any."""
+    told = asdict(figures)
+    if data.test_names:
+        told["test"]["files"] = {str(place): data.test_names[place] for place in figures.test.wrong}
+    return told

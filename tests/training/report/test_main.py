@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,26 @@ def test_measures_anew_and_keeps_the_curves(version: Path) -> None:
     assert report["validation"]["pictures"] == 45
     assert report["calibration"]["temperature"] == 1.2  # as the manifest says
     assert report["before"]["version"] == 1
+    assert "On pictures that are changed" in (version / "report.html").read_text()
+
+
+@pytest.mark.parametrize("flags", [[], ["--measure"]])
+def test_pictures_of_ones_own_stay_drawn_and_named_others_never_are(
+    version: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
+) -> None:
+    own = replace(command.load(), test_names=tuple(f"bird/{place}.png" for place in range(90)))
+    monkeypatch.setattr(command, "load", lambda *_: own)
+    assert command.main([str(version), "--measure"]) == 0
+    assert command.main([str(version), *flags]) == 0
     page = (version / "report.html").read_text()
-    assert "On pictures that are changed" in page
-    assert "Test picture" not in page
+    assert 'alt="Test picture 0"' in page
+    assert "bird/0.png" in page
+    assert "may not be passed on" not in page
+    monkeypatch.setattr(command, "load", lambda *_: replace(own, shareable=False))
+    assert command.main([str(version), *flags]) == 0
+    page = (version / "report.html").read_text()
+    assert 'alt="Test picture' not in page
+    assert "may not be passed on" in page
 
 
 @pytest.mark.parametrize("flags", [["--measure"], ["--pictures", "mistakes.html"]])
@@ -77,7 +95,8 @@ def test_pictures_of_ones_own_are_not_looked_for_in_mnist(
     version: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CONVOLVE_DATA")
-    assert command.main([str(version), "--measure"]) == 1
+    for flags in ([], ["--measure"]):
+        assert command.main([str(version), *flags]) == 1
     assert "was trained on signs; say where that is with --data" in capsys.readouterr().err
 
 
