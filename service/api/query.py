@@ -42,5 +42,5 @@ def number(name: str, value: str) -> int:
         BadQuery: Something else.
     """
     if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < 1:
-        raise BadQuery(f"{name} is not a number", expected="a whole number from 1 to 999999999", found=shown(value))
+        raise BadQuery(f"{name} is not understood", expected="a whole number from 1 to 999999999", found=shown(value))
     return int(value)

@@ -183,7 +183,7 @@ def choose(asked: str, manifest: Manifest, capabilities: list[str]) -> str:
 
     Returns:
         What was asked for, or f32 where the version or the processor has it not. For `auto` the quickest that costs
-        no accuracy.
+        at most `MAX_LOSS` and `MAX_DIFFERENCE`.
     """
     measured = manifest.precisions
     possible = [name for name in QUICKEST if name in measured and CAPABILITIES[name] in capabilities]

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, parse_headers
 from pathlib import Path
@@ -77,15 +77,23 @@ class Server:
             time.sleep(0.02)
         raise AssertionError("the server took too long")
 
-    def metric(self, name: str) -> float:
-        """The sum of a series over all its labels."""
+    def metric(self, name: str, label: str = "") -> float:
+        """The sum of a series over all its labels, or over those with this one."""
         page = self.ask("GET", "/metrics")[1].decode()
-        return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE))
+        labels = rf"{{[^}}]*{label}[^}}]*}}" if label else r"(?:{[^}]*})?"
+        return sum(float(value) for value in re.findall(rf"^{name}{labels} (\S+)$", page, re.MULTILINE))
 
     def workers(self) -> set[int]:
         """Processes that answer."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return {int(child) for child in children}
+
+    def kill(self) -> None:
+        """Workers would end with the manager, but go on answering for a while."""
+        with suppress(OSError):
+            for worker in self.workers():
+                os.kill(worker, signal.SIGKILL)
+        self.process.kill()
 
     def output(self) -> str:
         assert self.process.stdout is not None
@@ -98,7 +106,7 @@ def serving(*flags: str, **options: Any) -> Iterator[Server]:
     with ExitStack() as stack:
         stack.callback(server.process.stdout.close)  # type: ignore[union-attr]
         stack.callback(server.process.wait, PATIENCE_S)
-        stack.callback(server.process.kill)
+        stack.callback(server.kill)
         server.wait_until(ready=True)
         yield server
         server.process.send_signal(signal.SIGINT)
@@ -164,7 +172,7 @@ def test_several_workers_count_together_and_a_replaced_one_goes_on_counting(two:
     for _ in range(20):
         assert two.ask("POST", "/predict", SEVEN)[0] == 200
     assert two.metric("convolve_predictions_total") == before + 20
-    assert two.metric("convolve_model_loaded") == 1
+    assert two.metric("convolve_model_loaded", 'model="mnist"') == 1
 
     old = two.workers()
     assert len(old) == 2
@@ -235,6 +243,10 @@ def test_while_one_worker_is_replaced_the_server_is_ready(two: Server) -> None:
 def test_a_signal_to_the_whole_group_is_one_wish(late: bool) -> None:
     with serving("--workers", "2", "--drain-s", "600") as server:
         workers, manager = server.workers(), server.process.pid
+        end = time.monotonic() + PATIENCE_S
+        while server.metric("convolve_model_loads_total", 'model="mnist",outcome="loaded"') < 2:  # who starts just ends
+            assert time.monotonic() < end
+            time.sleep(0.02)
         for process in (manager, *workers) if late else (*workers, manager):
             os.kill(process, signal.SIGTERM)
             if late and process == manager:
