@@ -118,8 +118,7 @@ class Control:
         await self.find(name, version)
         await self.try_out(name, version)
         before = self.answering(name)
-        await self.change(name, lambda old: old.promoted(version, before))
-        await self.tell(name, "promoted", version, "by hand")
+        await self.change(name, lambda old: old.promoted(version, before), ("promoted", version, "by hand"))
 
     async def rollback(self, name: str) -> int:
         """Take back the version that is on trial; without a trial, the one that answers.
@@ -132,8 +131,7 @@ class Control:
             Otherwise as `load`.
         """
         version = self.going_back_from(name)
-        await self.change(name, lambda old: old.taken_back(version))
-        await self.tell(name, "taken back", version, "by hand")
+        await self.change(name, lambda old: old.taken_back(version), ("taken back", version, "by hand"))
         return version
 
     # Whoever holds a version while it waits would wait for itself: these give its number only.
@@ -165,10 +163,6 @@ class Control:
         await self.find(name)
         return await self.lifecycle.loader.run(lambda: self.lifecycle.history.read(name))
 
-    async def tell(self, name: str, event: str, version: int, reason: str) -> None:
-        """Put a step on record."""
-        await self.lifecycle.loader.run(lambda: self.lifecycle.history.add(name, event, version, reason))
-
     async def find(self, name: str, version: int | None = None) -> None:
         """See that a model, or a version, is there.
 
@@ -199,24 +193,32 @@ class Control:
         except ModelError as error:
             raise refused(error) from error
 
-    async def change(self, name: str, edit: Callable[[Policy], Policy]) -> bool:
+    async def change(
+        self, name: str, edit: Callable[[Policy], Policy], told: tuple[str, int, str] | None = None
+    ) -> None:
         """Edit a model's policy, and see that every worker has followed.
 
-        Returns:
-            Whether it has become another.
+        Args:
+            name: The model.
+            edit: The policy as it is → as it shall be.
+            told: Event, version and reason to put on record, before what follows from it; nothing if nothing changes.
 
         Raises:
             ReadOnlyStore, StoreFull: It can not be written.
             NotEverywhere: A worker has not followed in time.
         """
+
+        def write() -> None:
+            if policy.change(self.settings.models / name, edit) and told:
+                self.lifecycle.history.add(name, *told)
+
         try:
-            changed = await self.lifecycle.loader.run(lambda: policy.change(self.settings.models / name, edit))
+            await self.lifecycle.loader.run(write)
         except ModelError as error:
             raise refused(error) from error
         except OSError as error:
             raise unwritable(error) from error
         await self.spread()
-        return changed
 
     async def spread(self) -> None:
         """See that every worker has looked at the store, and serves the same.
@@ -272,8 +274,7 @@ class Control:
         """Promote the version on trial, or take it back."""
         version, (outcome, reason) = judged.candidate, judged.verdict
         try:
-            if await self.change(name, judged.settle):
-                await self.tell(name, outcome, version, reason)
+            await self.change(name, judged.settle, (outcome, version, reason))
         except ServiceError as error:
             logger.error("%s %d should be %s (%s), but: %s", name, version, outcome, reason, error)
 

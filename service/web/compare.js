@@ -82,4 +82,9 @@ export class Compare {
     this.words.textContent = `A is ${this.answering.name} ${this.answering.version}, B is ${name} ${version}.`;
     this.show(current, view);
   }
+
+  /** The other version has not answered; the answer to the drawing is as it was. */
+  refuse(error) {
+    this.words.textContent = error.message;
+  }
 }

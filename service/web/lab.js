@@ -1,4 +1,4 @@
-// The lab: the founding documents' own examples, computed live, every number editable.
+// The lab: the examples of the guide and the slides that the network comes from, computed live, every number editable.
 
 import { convolve, errors, pool, size, softmax, table } from "./arithmetic.js";
 import { byId, group, h, number, text } from "./dom.js";
@@ -10,6 +10,7 @@ const EXAMPLES = {
   smiley: { image: SMILEY, filter: rowsOf("0 0 1/1 0 0/0 1 1") },
   slides: { image: rowsOf("1 0 1 0 1/1 1 0 1 1/0 1 1 0 0/1 0 0 1 0/0 0 1 1 0"), filter: rowsOf("0 1 0/1 0 -1/0 1 0") },
 };
+const PRINTED = String([SMILEY, EXAMPLES.smiley.filter, 1, 0]); // what the guide has another result for
 const FILTERS = {
   sharpen: rowsOf("0 -1 0/-1 5 -1/0 -1 0"),
   blur: rowsOf("1 1 1/1 1 1/1 1 1"),
@@ -57,11 +58,11 @@ function startConvolution() {
     const stride = whole(byId("lab-stride")), padding = whole(byId("lab-padding"));
     grid(byId("lab-result"), convolve(state.image, state.filter, { stride, padding }), "Feature map", 2);
     const n = state.image.length, f = state.filter.length, found = size(n, f, padding, stride);
+    byId("lab-erratum").hidden = String([state.image, state.filter, stride, padding]) !== PRINTED;
     byId("lab-size").textContent = `(n + 2p − f) / s + 1 = (${n} + 2·${padding} − ${f}) / ${stride} + 1 = ${text(found, Number.isInteger(found) ? 0 : 2)}${Number.isInteger(found) ? "" : `, so ${Math.floor(found)} fit`}`;
   };
   const load = () => {
     const { image, filter } = EXAMPLES[byId("lab-example").value];
-    byId("lab-erratum").hidden = byId("lab-example").value !== "smiley";
     editor(byId("lab-image"), image, "Image", (rows) => { state.image = rows; compute(); });
     editor(byId("lab-filter"), filter, "Filter", (rows) => { state.filter = rows; compute(); });
   };
@@ -78,7 +79,7 @@ function whole({ valueAsNumber, min, max }) {
 let drawing = null;
 let drawFilters = () => {};
 
-/** The drawing that the filters work on: {shape, data}. */
+/** The drawing that the filters work on: {shape, data}; null is none. */
 export function setDrawing(pixels) {
   drawing = pixels;
   drawFilters();
@@ -87,7 +88,10 @@ export function setDrawing(pixels) {
 function startFilters() {
   let filter = FILTERS.sharpen;
   drawFilters = () => {
-    if (!drawing) return;
+    if (!drawing) {
+      for (const id of ["lab-before", "lab-after"]) byId(id).getContext("2d").clearRect(0, 0, byId(id).width, byId(id).height);
+      return;
+    }
     const { shape: [rows, columns] } = drawing;
     const grey = greys(drawing);
     const image = table(rows, columns, (row, column) => grey(row * columns + column) / 255);
@@ -126,6 +130,7 @@ function startErrors() {
   const state = [];
   const compute = () => {
     if (state.length < 3) return;
+    byId("lab-errors-words").hidden = String(state) !== String([0, 1, 2].map((at) => NETWORKS.map((row) => row[at])));
     const found = [1, 2].map((network) => errors(state[0].map((label, row) => [label, state[network][row]])));
     const names = { classification: "Classification error", squared: "Mean squared error", entropy: "Cross-entropy" };
     byId("lab-errors").replaceChildren(h("table", { class: "terms-table" },
@@ -140,7 +145,7 @@ function startErrors() {
 /** The layers of the version that serves, counted. */
 export function showParameters(network) {
   const rows = network.layers.slice(1).map((layer) => h("tr", {}, h("th", { scope: "row" }, layer.name),
-    h("td", {}, layer.shape.join(" × ")), h("td", {}, layer.counted ?? "none"),
+    h("td", {}, layer.shape.map(group).join(" × ")), h("td", {}, layer.counted ?? "none"),
     h("td", {}, h("data", { value: layer.parameters }, group(layer.parameters)))));
   const notes = network.layers.filter(({ note }) => note).map(({ name, note }) => h("p", { class: "erratum" }, `${name}: ${note}`));
   byId("lab-parameters").replaceChildren(h("table", { class: "terms-table" },

@@ -131,6 +131,7 @@ function forget() {
 function forgetInside() {
   steps.pause();
   heat.clear();
+  lab.setDrawing(null);
   explained++; // a sum that is still to come is of no drawing
   byId("value").textContent = "";
   byId("sum").replaceChildren();
@@ -173,10 +174,12 @@ function refuseDrawing(error) {
   tryAgain(error);
 }
 
-/** What is no fault of the drawing may be over soon. */
-function tryAgain({ status }) {
+/** Whether a failure is no fault of what was asked, and so may be over soon. */
+const passes = ({ status }) => !(status >= 400 && status < 500) || status === 429;
+
+function tryAgain(error) {
   clearTimeout(trying);
-  if (!(status >= 400 && status < 500) || status === 429) trying = setTimeout(() => live.ask(), AGAIN_MS);
+  if (passes(error)) trying = setTimeout(() => live.ask(), AGAIN_MS);
 }
 
 // The pad's tools
@@ -291,6 +294,7 @@ async function writeOut() {
     say(...await explain(network, view));
   } catch (error) {
     say(error.message);
+    if (passes(error)) setTimeout(() => number === explained && writeOut(), AGAIN_MS);
   } finally {
     clearTimeout(waiting);
   }
@@ -305,7 +309,7 @@ byId("keep").addEventListener("click", () => {
   if (current()) compare.keep(current(), view);
 });
 byId("compare-versions").addEventListener("click", async () => {
-  if (current()) await compare.ask(await pad.picture(), current(), view).catch(refuse);
+  if (current()) await compare.ask(await pad.picture(), current(), view).catch((error) => compare.refuse(error));
 });
 
 // A link and a picture of the view
@@ -332,7 +336,7 @@ byId("link").addEventListener("click", async () => {
 byId("save").addEventListener("click", async () => {
   if (!answer) return;
   await snapshot.save({ seen: byId("seen"), lens: byId("lens"), labels: labels ?? labelsOf(answer),
-    probabilities: answer.probabilities, title: byId("lens").getAttribute("aria-label") ?? "", value: byId("value").textContent });
+    probabilities: answer.probabilities, best: byId("best").textContent, share: byId("best-share").textContent, title: byId("lens").getAttribute("aria-label") ?? "", value: byId("value").textContent });
   byId("shared").textContent = "The picture is saved as convolve.png.";
 });
 addEventListener("hashchange", restore);
@@ -365,6 +369,7 @@ async function adopt(answering) {
   byId("arithmetic").textContent = model.precision && model.precision !== "f32"
     ? `All of it, and what is compared, is computed in f32; the answer above in ${model.precision}, and may differ a little.` : "";
   compare.offerVersions(models, model);
+  strip.follow(model.name);
   seen.centred = model.input.preparation === "centred";
   unread = false;
   network = await Network.load(model).catch((error) => {

@@ -27,7 +27,7 @@ export class Sheets extends EventTarget {
         click: () => this.choose(layer, map), keydown: (event) => this.move(event, layer, map) }, canvas);
       return { button, canvas };
     });
-    const shape = layer.shape.join(" × "), words = describe(layer);
+    const shape = layer.shape.map(group).join(" × "), words = describe(layer);
     const head = h("button", { type: "button", class: "head", "aria-expanded": "false",
       "aria-label": `Layer ${layer.name} ${shape} ${words}`, click: () => this.choose(layer, 0) },
     h("strong", {}, layer.name), " ", h("span", {}, shape), " ", h("small", {}, words));

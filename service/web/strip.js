@@ -6,6 +6,13 @@ import { byId, h } from "./dom.js";
 const EVERY_MS = 2000;
 const OURS = /^(\/metrics|\/web|\/examples|\/|\/models|\/docs)$/;
 
+let model = null;
+
+/** Show the classes that this model found; until then, those of all. */
+export function follow(name) {
+  model = name;
+}
+
 export function start() {
   let last = null;
   const turn = async () => {
@@ -31,7 +38,7 @@ export function read(page, time = performance.now()) {
     if (name === "convolve_request_seconds_count") found.timed += Number(value);
     if (name === "convolve_batch_pictures_count") found.batches += Number(value);
     if (name === "convolve_batch_pictures_sum") found.pictures += Number(value);
-    if (name === "convolve_predictions_total") {
+    if (name === "convolve_predictions_total" && label("model") === (model ?? label("model"))) {
       found.classes.set(label("label"), (found.classes.get(label("label")) ?? 0) + Number(value));
     }
   }

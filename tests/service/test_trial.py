@@ -221,9 +221,9 @@ def test_a_good_version_is_promoted_by_itself_and_the_next_one_is_tried_out(stor
         await control.decide()
         assert serving(lifecycle) == [2, 1]
         assert lifecycle.registry.get(None, label="previous").manifest.version == 1
-        last = lifecycle.history.read("mnist")[-1]
-        assert (last.event, last.version) == ("promoted", 2)
-        assert "agreement 100.00% (limit 95.00%)" in last.reason
+        (decided, followed) = lifecycle.history.read("mnist")[-2:]
+        assert (decided.event, decided.version, followed.event, followed.version) == ("promoted", 2, "answers", 2)
+        assert "agreement 100.00% (limit 95.00%)" in decided.reason
         store.add(3)
         await lifecycle.refresh()
         trial = lifecycle.registry.models["mnist"].trial
@@ -242,9 +242,9 @@ def test_a_bad_version_is_taken_back_by_itself_and_stays_away(store: Store, mode
         await ask(lifecycle, range(200))
         await control.decide()
         assert serving(lifecycle) == [1]
-        last = lifecycle.history.read("mnist")[-1]
-        assert (last.event, last.version) == ("taken back", 2)
-        assert last.reason.startswith("agreement ")
+        (decided, followed) = lifecycle.history.read("mnist")[-2:]
+        assert (decided.event, decided.version, followed.event, followed.version) == ("taken back", 2, "unloaded", 2)
+        assert decided.reason.startswith("agreement ")
         for _ in range(3):
             await lifecycle.refresh()
         assert serving(lifecycle) == [1]
