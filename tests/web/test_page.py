@@ -437,8 +437,11 @@ def test_the_lab_computes_the_documents_examples(open_page: Open) -> None:
     smiley = [[0, 1, 0, 0, 0], [0, 1, 1, 1, 0], [1, 0, 0, 2, 1], [1, 4, 2, 1, 0], [0, 0, 1, 2, 1]]
     assert numbers(page, "Feature map") == smiley
     expect_text(page, "Size", "(7 + 2·0 − 3) / 1 + 1 = 5")
+    erratum = page.get_by_text("Erratum: the guide prints")
+    assert erratum.is_visible()
     page.get_by_label("Image row 0 column 2").fill("1")
     assert numbers(page, "Feature map") != smiley
+    assert erratum.is_hidden()  # which was about the other numbers
     page.get_by_label("Image row 0 column 2").fill("0.4")
     assert page.get_by_role("table", name="Feature map", exact=True).locator("data").first.inner_text() == "0.40"
     page.get_by_label("Example", exact=True).select_option("slides")
@@ -451,9 +454,24 @@ def test_the_lab_computes_the_documents_examples(open_page: Open) -> None:
     errors = page.get_by_role("article", name="Two networks").locator("table").last.locator("tbody tr")
     shown = [row.locator("td").all_inner_texts() for row in errors.all()]
     assert shown == [["0.33", "0.33"], ["0.25", "0.71"], ["0.38", "1.06"]]
+    words = page.get_by_text("Both err on one picture of three")
+    assert words.is_visible()
+    page.get_by_label("NN1 row 2 column 0").fill("0.8")
+    assert words.is_hidden()
     parameters = page.get_by_role("region", name="Parameters").inner_text()
     assert "1,199,882" in parameters
     assert "18,494" in parameters
+
+
+def test_what_is_cleared_leaves_nothing_in_the_lab(open_page: Open) -> None:
+    page = open_page()
+    inked = """id => {
+        const canvas = document.getElementById(id), { width, height } = canvas;
+        return canvas.toDataURL() !== Object.assign(document.createElement("canvas"), { width, height }).toDataURL();
+    }"""
+    page.wait_for_function(f"({inked})('lab-before') && ({inked})('lab-after')")
+    page.get_by_role("button", name="Clear").click()
+    assert [page.evaluate(inked, name) for name in ("lab-before", "lab-after")] == [False, False]
 
 
 def test_a_picture_of_the_view_is_saved(open_page: Open) -> None:

@@ -1,6 +1,7 @@
 """The page before other services: one with two versions, and one that does not let itself be looked into."""
 
 import json
+import re
 import shutil
 import time
 import urllib.request
@@ -70,6 +71,19 @@ def test_what_the_network_does_not_know_it_says_kindly(open_page: Open, wary: st
     expect_text(page, "Preparation", "Careful: it is unlike the pictures that the network was trained on.")
     assert page.locator("#best").inner_text() == "?"
     assert page.locator("#best-share").inner_text() == "perhaps 3"
+    page.evaluate("""() => {
+        window.written = [];
+        const write = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, x, ...rest) {
+            window.written.push([text, x + this.measureText(text).width]);
+            write.call(this, text, x, ...rest);
+        };
+    }""")
+    with page.expect_download():
+        page.get_by_role("button", name="Save picture").click()
+    told = page.evaluate("window.written")
+    assert {"?", "perhaps 3", page.get_by_role("status", name="Value").inner_text()} <= {text for text, _ in told}
+    assert all(end <= 1200 for _, end in told)
 
 
 def test_a_version_that_takes_over_is_the_one_that_is_shown(open_page: Open, tmp_path: Path) -> None:
@@ -128,6 +142,16 @@ def test_two_versions_on_one_drawing(open_page: Open, two: str) -> None:
     example(page, "8", "8")  # another drawing does
     expect_text(page, "Comparison", "A is the drawing from before, B the one at hand.")
     assert float(page.get_by_role("meter", name="B: probability of 8").get_attribute("aria-valuenow") or 0) > 0.5
+
+
+def test_a_comparison_that_fails_leaves_the_answer_alone(open_page: Open, two: str) -> None:
+    page = open_page(at=two, expected="503")
+    example(page, "5", "5")
+    answer = page.get_by_role("status", name="Prediction").inner_text()
+    page.route(re.compile(r"/inside\?.*version=2"), lambda route: route.fulfill(status=503, json={"detail": "no room"}))
+    page.get_by_role("button", name="Compare versions").click()
+    expect_text(page, "Comparison", "No room.")
+    assert page.get_by_role("status", name="Prediction").inner_text() == answer
 
 
 def test_where_nobody_may_look_inside_it_still_answers_and_says_so(open_page: Open, closed: str) -> None:
