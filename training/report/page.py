@@ -27,6 +27,13 @@ LEVELS = 4
 """Shades of the confusion matrix."""
 WAYS = ("now", "then", "also")
 """Styles of the lines that show ways of starting."""
+NAMES = {
+    "one_ms": "one picture, ms",
+    "batch_ms": "one batch, ms",
+    "batch": "pictures in a batch",
+    "seconds": "all epochs took",
+}
+"""What keys are called that say too little by themselves."""
 LEAST = 1e-4
 """What a loss, or a share of mistakes, that became 0 is drawn as, where values go up by factors."""
 
@@ -60,7 +67,7 @@ def draw_page(manifest: Manifest, report: Mapping[str, Any], pictures: Mapping[i
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": say_share, "number": say_number, "duration": say_duration}
+    environment.filters |= {"percent": say_share, "number": say_number, "duration": say_duration, "called": say_name}
     test, labels, taught = report["test"], manifest.labels, manifest.training["recipe"].get("taught", False)
     return environment.get_template("report.html.jinja").render(
         manifest=manifest,
@@ -88,6 +95,11 @@ def draw_page(manifest: Manifest, report: Mapping[str, Any], pictures: Mapping[i
         transfer=draw_transfer(report.get("transfer")),
         style=Path(__file__).with_name("style.css").read_text(encoding="utf-8"),
     )
+
+
+def say_name(key: str) -> str:
+    """What a key of the report or the manifest is called."""
+    return NAMES.get(key, key.replace("_", " "))
 
 
 def say_share(share: float, digits: int = 2) -> str:
