@@ -16,6 +16,7 @@ from service.errors import (
     ModelError,
     NotEverywhere,
     NothingBefore,
+    PolicyRefused,
     ReadOnlyStore,
     ServiceError,
     StoreFull,
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 WAIT_S = 0.01
 """Between two looks whether every worker has followed."""
 READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+GONE = {errno.ENOENT, errno.ENOTDIR}
 
 
 class Judged(NamedTuple):
@@ -48,7 +50,7 @@ class Judged(NamedTuple):
     def settle(self, old: Policy) -> Policy:
         """The policy after it; as it was, where somebody else has ended that trial meanwhile."""
         going_on = (self.plan, self.mode, self.stable) == (old.trial, old.mode, old.labels.get(STABLE))
-        if not going_on or self.candidate in old.never:
+        if not (going_on and old.serve) or self.candidate in old.never:
             return old
         if self.verdict.outcome == "promoted":
             return old.promoted(self.candidate, self.stable)
@@ -204,6 +206,7 @@ class Control:
             told: Event, version and reason to put on record, before what follows from it; nothing if nothing changes.
 
         Raises:
+            PolicyRefused: It can not be read, or would make no sense.
             ReadOnlyStore, StoreFull: It can not be written.
             NotEverywhere: A worker has not followed in time.
         """
@@ -214,8 +217,13 @@ class Control:
 
         try:
             await self.lifecycle.loader.run(write)
-        except ModelError as error:
-            raise refused(error) from error
+        except BadPolicy as error:
+            raise PolicyRefused(
+                "the model's policy stands in the way",
+                expected=error.expected,
+                found=f"{error.field}: {error.found}" if error.field else error.found,
+                fix="end the trial first if there is one, or mend policy.json; see GET /models/NAME",
+            ) from error
         except OSError as error:
             raise unwritable(error) from error
         await self.spread()
@@ -281,10 +289,6 @@ class Control:
 
 def refused(error: ModelError) -> VersionRefused:
     """What a caller gets to know of it; the folder's place on this machine is nobody's business."""
-    if isinstance(error, BadPolicy):
-        found = f"{error.field}: {error.found}" if error.field else error.found
-        fix = "end the trial first if there is one, or mend policy.json; see GET /models/NAME"
-        return VersionRefused("the model's policy stands in the way", expected=error.expected, found=found, fix=fix)
     return VersionRefused("this can not serve", expected=error.expected, found=error.reason, fix="see GET /models")
 
 
@@ -295,6 +299,13 @@ def unwritable(error: OSError) -> ServiceError:
             expected="a store that this server may write",
             found="a read-only one",
             fix="change policy.json where the store comes from: it is noticed within a second",
+        )
+    if error.errno in GONE:
+        return ReadOnlyStore(
+            "the model's folder is gone",
+            expected="a folder in which its policy can be written",
+            found="none",
+            fix="put it back; its versions answer until then, or until the server starts anew",
         )
     logger.error("the policy can not be written: %s", error)
     return StoreFull("the policy can not be written")

@@ -24,6 +24,7 @@ ServiceError
 │   └── Conflict            not in the present state
 │       ├── ReadOnlyStore   the folder with the models can not be written
 │       ├── VersionRefused  a version that does not keep its promises
+│       ├── PolicyRefused   a policy that can not be read, or would make no sense
 │       └── NothingBefore   there is nothing to go back to
 ├── Overload                we can not, right now
 │   ├── QueueFull           too much is waiting
@@ -197,6 +198,10 @@ class ReadOnlyStore(Conflict):
 
 class VersionRefused(Conflict):
     """A version that does not keep its promises."""
+
+
+class PolicyRefused(Conflict):
+    """A policy that can not be read, or would make no sense."""
 
 
 class NothingBefore(Conflict):

@@ -4,11 +4,11 @@ import json
 import logging
 import os
 from collections import deque
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic.dataclasses import dataclass
+from pydantic import TypeAdapter, ValidationError
 
 from service.policy import locked
 
@@ -32,6 +32,9 @@ class Event:
     refused`."""
     version: int | None = None
     reason: str = ""
+
+
+EVENT = TypeAdapter(Event)
 
 
 class History:
@@ -94,6 +97,6 @@ def append(path: Path, line: str) -> None:
 def parse(line: bytes) -> Event | None:
     """One line of the file; None where somebody else has written there."""
     try:
-        return Event(**json.loads(line))
-    except (ValueError, TypeError):
+        return EVENT.validate_json(line)
+    except ValidationError:
         return None

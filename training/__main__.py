@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: Flags; those of the process if none are given.
 
     Returns:
-        0, 1 for failure, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
+        0, 1 for failure, 2 for wrong usage, 130 after Ctrl-C.
     """
     argv = sys.argv[1:] if argv is None else argv
     try:

@@ -3,7 +3,6 @@
 import json
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -85,21 +84,30 @@ def keep_weights(path: Path, config: Config, weights: Arrays) -> None:
     write(path, {f"weight_{index}": value for index, value in enumerate(weights)} | {"run": describe(config)})
 
 
-def recall_weights(path: Path, config: Config) -> Arrays | None:
-    """Those weights, if the run goes on and they are of this very run."""
+def recall(path: Path, config: Config) -> dict[str, NDArray[Any]] | None:
+    """What was kept there, if the run goes on and it is of this very run. Errors as in `read`."""
     if not (config.resume and path.exists()):
         return None
     state = read(path)
-    run = str(state.pop("run", ""))
-    return [state[f"weight_{index}"] for index in range(len(state))] if run == describe(config) else None
+    return state if str(state.pop("run", "")) == describe(config) else None
+
+
+def recall_weights(path: Path, config: Config) -> Arrays | None:
+    """Those weights, if the run goes on and they are of this very run."""
+    state = recall(path, config)
+    return None if state is None else [state[f"weight_{index}"] for index in range(len(state))]
 
 
 def forget(config: Config) -> None:
-    """Remove what was kept of a run that is over; what lies there of another one stays."""
+    """Remove what was kept of a run that is over, and what can not be read; what lies there of another one stays."""
+    config = replace(config, resume=True)
     for path in (config.state, config.gain, config.novelty):
-        with suppress(TrainingError):  # damaged
-            if path.exists() and str(read(path).get("run")) == describe(config):
-                path.unlink(missing_ok=True)
+        try:
+            others = path.exists() and recall(path, config) is None
+        except TrainingError:
+            others = False
+        if not others:
+            path.unlink(missing_ok=True)
 
 
 def fits(config: Config) -> bool:
@@ -155,7 +163,10 @@ def write(path: Path, arrays: Mapping[str, Any]) -> None:
         with whole(path) as file:
             np.savez(file, **arrays)
     except OSError as error:
-        raise TrainingError(f"{path} can not be written ({error.strerror}); what was there before is kept") from error
+        raise TrainingError(
+            f"{path} can not be written ({error.strerror}); mend that, and give the same command with --resume: "
+            "what was there before is kept"
+        ) from error
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:

@@ -153,8 +153,8 @@ class Config:
 
     @property
     def state(self) -> Path:
-        """State of this run. Runs that differ in recipe, seed or start do not share a file, so they may run side by
-        side.
+        """State of this run. Runs that differ in the recipe's name, the seed or the start do not share a file, so they
+        may run side by side.
         """
         start = f"-from-{self.start.resolve().parent.name}-{self.start.resolve().name}" if self.start else ""
         return self.runs / self.name / f"{self.recipe_name}-{self.seed}{start}{'-frozen' if self.freeze else ''}.npz"
@@ -186,4 +186,4 @@ class Config:
     @property
     def events(self) -> Path | None:
         """Where this run's curves for TensorBoard go."""
-        return self.tensorboard / self.name / f"{self.recipe_name}-{self.seed}" if self.tensorboard else None
+        return self.tensorboard / self.name / self.state.stem if self.tensorboard else None

@@ -32,9 +32,10 @@ from training.strokes import golden
 
 GOLDEN = 10
 """Pictures that a version is tried by, at most."""
+FULL = {errno.ENOSPC, errno.EDQUOT}
 ROOM = 16_000_000
-"""Bytes: a disk with less has no room for the next file of a version, of which the largest has 5 MB."""
-GO_ON = "give the same command with --resume: nothing is learnt again"
+"""Bytes: with less on the disk, there was no room for a file of a version, of which the largest has 5 MB. Asked where a
+library does not say what went wrong."""
 LISTED = 1_000
 """Pictures that were left out and are listed, at most."""
 
@@ -200,9 +201,12 @@ def publish(
         draft.chmod(0o755)  # temporary folders are closed to others, and the server may be another user
         return claim(draft, folder, manifest, partial(write_page, pictures=pictures))
     except (OSError, RuntimeError, tf.errors.OpError) as error:  # each library that writes has its own
-        if shutil.disk_usage(folder).free > ROOM:
+        full = error.errno in FULL if isinstance(error, OSError) else shutil.disk_usage(folder).free < ROOM
+        if not full:
             raise
-        raise TrainingError(f"{folder} has no room for a version; make some, and {GO_ON}") from error
+        raise TrainingError(
+            f"{folder} has no room for a version; make some, and give the same command with --resume"
+        ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # gone already, if all went well
 

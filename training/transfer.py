@@ -124,8 +124,7 @@ def measure_gain(config: Config, data: Dataset, start: Start) -> dict[str, Any]:
         way of the run itself, `from_scratch`, and the other way of starting (`learning_on` or `frozen`). Rows go as far
         as the set does.
     """
-    run = checkpoint.describe(config)
-    if config.resume and config.gain.exists() and str((told := checkpoint.read(config.gain))["run"]) == run:
+    if (told := checkpoint.recall(config.gain, config)) is not None:
         gain: dict[str, Any] = json.loads(str(told["gain"]))
         return gain
     most = int(np.bincount(data.train.labels).min())
@@ -133,7 +132,7 @@ def measure_gain(config: Config, data: Dataset, start: Start) -> dict[str, Any]:
     gain = {"from": start.name}
     for part, name in (("validation", "rows"), ("test", "test")):
         gain[name] = [{"pictures": size} | {way: shares[part] for way, shares in ways.items()} for size, ways in rows]
-    checkpoint.write(config.gain, {"run": run, "gain": json.dumps(gain)})
+    checkpoint.write(config.gain, {"run": checkpoint.describe(config), "gain": json.dumps(gain)})
     return gain
 
 

@@ -1,7 +1,7 @@
 """OpenVINO's core, one for the whole process.
 
-A core that has loaded the processor's part and is dropped leaves the thread that made it with a stack for signals in
-memory that is gone: after a few of them, the next signal there ends the process, and Ctrl-C was a crash.
+A core gives the thread in which it loads the processor's part a stack for signals, and takes the memory back when it is
+dropped: after a few of them, the next signal there ends the process, and Ctrl-C was a crash.
 """
 
 import openvino

@@ -87,13 +87,14 @@ class OpenVINOEngine:
                 network = novelty.join(network, novelty.read(folder, manifest))
             if self.fixed:
                 kernels.prefer_quicker(network)
-                first, later = (SIZES[-1:], SIZES[:-1]) if at_once else (SIZES, ())
-                self.narrow = self.wide = self.compiler.submit(self.compile_all, network, first, threads).result()
+                drafts = [resize(network, size) for size in SIZES]
+                first, later = (drafts[-1:], drafts[:-1]) if at_once else (drafts, [])
+                self.narrow = self.wide = self.compiler.submit(self.compile_all, first, threads).result()
                 # Nobody waits for the others, nor for those for more threads.
-                completing = self.compiler.submit(self.complete, network, later, threads, spare)
+                completing = self.compiler.submit(self.complete, later, drafts, threads, spare)
                 completing.add_done_callback(lambda done: done.result())  # an error is logged there
             else:
-                self.any = self.compiler.submit(self.compile, network, -1, threads).result()
+                self.any = self.compiler.submit(self.compile, resize(network, -1), threads).result()
         except RuntimeError as error:
             raise BadVersion(
                 f"{folder / own} can not be loaded", expected="a network", found=str(error).strip().splitlines()[-1]
@@ -101,16 +102,14 @@ class OpenVINOEngine:
         finally:
             self.compiler.shutdown(wait=False)
 
-    def compile_all(self, network: openvino.Model, sizes: Sequence[int], threads: int) -> list[Fixed]:
+    def compile_all(self, drafts: Sequence[openvino.Model], threads: int) -> list[Fixed]:
         """A network for each batch size."""
-        made = [Fixed.of(self.compile(network, size, threads)) for size in sizes]
+        made = [Fixed.of(self.compile(draft, threads)) for draft in drafts]
         trim()
         return made
 
-    def compile(self, network: openvino.Model, size: int, threads: int) -> openvino.InferRequest:
-        """What answers, from what was read, for one batch size; -1 is any."""
-        network = network.clone()
-        network.reshape([size, *network.input().partial_shape[1:]])
+    def compile(self, draft: openvino.Model, threads: int) -> openvino.InferRequest:
+        """What answers, from what was read."""
         options = {
             # Said even for f32, as the default is bf16 on newer processors. The few layers of int8 that have no int8
             # form stay in f32.
@@ -121,16 +120,18 @@ class OpenVINOEngine:
             # Pinned, the threads of all workers would sit on the same first cores.
             "ENABLE_CPU_PINNING": False,
         }
-        return CORE.compile_model(network, "CPU", options).create_infer_request()
+        return CORE.compile_model(draft, "CPU", options).create_infer_request()
 
-    def complete(self, network: openvino.Model, later: Sequence[int], threads: int, spare: int) -> None:
+    def complete(
+        self, later: Sequence[openvino.Model], drafts: Sequence[openvino.Model], threads: int, spare: int
+    ) -> None:
         """Have the larger sizes too, and networks that compute with spare threads, for when they are free."""
         if later:
-            self.narrow = self.wide = [*self.compile_all(network, later, threads), *self.narrow]
+            self.narrow = self.wide = [*self.compile_all(later, threads), *self.narrow]
         if spare:
             self.wide = [
-                Fixed.of(self.compile(network, fixed.size, threads + spare)) if fixed.size in WIDE else fixed
-                for fixed in self.narrow
+                Fixed.of(self.compile(draft, threads + spare)) if fixed.size in WIDE else fixed
+                for draft, fixed in zip(drafts, self.narrow, strict=True)
                 if fixed.size <= max(WIDE)
             ]
             trim()
@@ -153,6 +154,13 @@ class OpenVINOEngine:
                     scores[start : start + count] = found[1][:count]
                 start += count
         return Answers(probabilities, None if scores is None else scores[:, 0])
+
+
+def resize(network: openvino.Model, size: int) -> openvino.Model:
+    """A copy for one batch size; -1 is any."""
+    network = network.clone()
+    network.reshape([size, *network.input().partial_shape[1:]])
+    return network
 
 
 def trim() -> None:

@@ -11,6 +11,7 @@ export class Compare {
     this.kept = null; // A
     this.other = null; // B, where that is another version's answer to `asked`; else B is the drawing at hand
     this.asked = null;
+    this.number = 0; // counts what is compared, so that what comes late for something older is dropped
     this.words = byId("compare-words");
     this.bars = ["a", "b"].map((side) => new Bars(byId(`compare-${side}-bars`), `${side.toUpperCase()}: probability of`));
     this.canvases = ["a", "b", "d"].map((side) => byId(`compare-${side}`));
@@ -19,6 +20,7 @@ export class Compare {
 
   /** Keep the picture at hand as A; whatever is drawn next is B. */
   keep(current, view) {
+    this.number++;
     this.kept = current;
     this.other = null;
     this.words.textContent = "Kept as A. Now draw something else: it is B.";
@@ -60,6 +62,7 @@ export class Compare {
 
   /** The versions that serve beside the one that answers, to be asked about one drawing. */
   offerVersions(models, answering) {
+    this.number++;
     this.answering = answering;
     const shape = (model) => String(model.input.shape);
     this.others = models.filter((model) => model.state === "serving" && model !== answering && shape(model) === shape(answering));
@@ -71,20 +74,21 @@ export class Compare {
     byId("versions-choice").hidden = !this.others.length;
   }
 
-  /** Ask another version about the picture at hand: its answer is B, the current one A. */
+  /** Ask another version about the picture at hand: its answer is B, the current one A. A late answer is dropped. */
   async ask(picture, current, view) {
+    const number = ++this.number;
     const { name, version, labels } = this.others[byId("versions").value];
     const query = { model: name, version };
-    const { arrays, facts } = await api.inside(picture, query); // in the same arithmetic as A
-    this.kept = current;
-    this.asked = current.values;
-    this.other = { ...current, labels, probabilities: facts.probabilities, values: arrays };
-    this.words.textContent = `A is ${this.answering.name} ${this.answering.version}, B is ${name} ${version}.`;
-    this.show(current, view);
-  }
-
-  /** The other version has not answered; the answer to the drawing is as it was. */
-  refuse(error) {
-    this.words.textContent = error.message;
+    try {
+      const { arrays, facts } = await api.inside(picture, query); // in the same arithmetic as A
+      if (number !== this.number) return;
+      this.kept = current;
+      this.asked = current.values;
+      this.other = { ...current, labels, probabilities: facts.probabilities, values: arrays };
+      this.words.textContent = `A is ${this.answering.name} ${this.answering.version}, B is ${name} ${version}.`;
+      this.show(current, view);
+    } catch (error) {
+      if (number === this.number) this.words.textContent = error.message; // the answer to the drawing is as it was
+    }
   }
 }

@@ -175,7 +175,7 @@ function refuseDrawing(error) {
 }
 
 /** Whether a failure is no fault of what was asked, and so may be over soon. */
-const passes = ({ status }) => !(status >= 400 && status < 500) || status === 429;
+const passes = (error) => error instanceof api.Refusal && (!(error.status >= 400 && error.status < 500) || error.status === 429);
 
 function tryAgain(error) {
   clearTimeout(trying);
@@ -309,7 +309,7 @@ byId("keep").addEventListener("click", () => {
   if (current()) compare.keep(current(), view);
 });
 byId("compare-versions").addEventListener("click", async () => {
-  if (current()) await compare.ask(await pad.picture(), current(), view).catch((error) => compare.refuse(error));
+  if (current()) await compare.ask(await pad.picture(), current(), view);
 });
 
 // A link and a picture of the view

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -246,6 +247,13 @@ def test_a_store_that_can_not_be_written(
     assert admin.post("/models/mnist/promote", json={"version": 1}).status_code == status
     assert answering(admin) == 2
     assert admin.post("/models/mnist/load").status_code == 200  # writes nothing
+
+
+def test_a_model_whose_folder_is_gone_says_so(admin: TestClient, store: Store) -> None:
+    shutil.rmtree(store.root / "mnist")
+    response = admin.post("/models/mnist/unload")
+    assert (response.status_code, response.json()["detail"]) == (409, "the model's folder is gone")
+    assert answering(admin) == 2
 
 
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'

@@ -25,7 +25,7 @@ from service.settings import Settings
 from tests.fakes import Reader, Store, picture
 from tests.service.conftest import Start
 from tests.service.test_admin import BEARER, TOKEN
-from tests.service.test_server import PATIENCE_S, Server
+from tests.service.test_server import Server
 
 
 class Unsure(Reader):
@@ -315,8 +315,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
 
 def test_a_folder_that_can_not_be_is_one_clear_line() -> None:
     server = Server("--workers", "2", "--feedback", "/proc/kept")
-    said = server.output()
-    assert server.process.wait(PATIENCE_S) == 1
-    server.process.stdout.close()  # type: ignore[union-attr]
+    said = server.last_words()
+    assert server.process.returncode == 1
     assert "pictures can not be kept in /proc/kept: " in said
     assert "Traceback" not in said

@@ -548,6 +548,7 @@ def test_history_is_bounded_and_survives_strangers(store: Store) -> None:
         lifecycle.history.add("mnist", "refused", 7, "a line\u2028and\x85another")
         with path.open("ab") as file:
             file.write(b'\xff\n{"time":"a","event":"b","reason":null}\n{"time":"a","event":"b","version":"two"}\n')
+            file.write(b'{"time":"a","event":"b","reason":"\\ud800"}\n' + b"[" * 100_000 + b"\n[]\n")
         assert lifecycle.history.read("mnist")[-1].reason == "a line\u2028and\x85another"
 
     check(store, body)

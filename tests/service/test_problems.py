@@ -14,7 +14,7 @@ EXPECTED = {
     "OpaqueNetwork": 422, "AdminClosed": 403,
     "UnknownModel": 404, "UnknownVersion": 404, "QueueFull": 503, "Draining": 503, "NotReady": 503,
     "UnknownRequest": 404, "FeedbackOff": 403,
-    "WrongToken": 401, "ReadOnlyStore": 409, "VersionRefused": 409, "NothingBefore": 409,
+    "WrongToken": 401, "ReadOnlyStore": 409, "VersionRefused": 409, "PolicyRefused": 409, "NothingBefore": 409,
     "BadPolicy": 500, "StoreFull": 507, "NotEverywhere": 504,
     "DeadlineExceeded": 504, "EngineError": 500, "BadManifest": 500, "BadVersion": 500,
 }  # fmt: skip

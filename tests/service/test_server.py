@@ -95,6 +95,13 @@ class Server:
                 os.kill(worker, signal.SIGKILL)
         self.process.kill()
 
+    def last_words(self) -> str:
+        """Its output, where it ends by itself."""
+        try:
+            return self.process.communicate(timeout=PATIENCE_S)[0].decode()
+        finally:
+            self.kill()
+
     def output(self) -> str:
         assert self.process.stdout is not None
         return self.process.stdout.read().decode()

@@ -39,6 +39,7 @@ def test_a_bad_value_is_wrong_usage_and_names_the_setting(flag: list[str], capsy
     assert main(flag) == 2
     told = capsys.readouterr().err.lower()
     assert flag[0].strip("-").replace("-", "_") in told
+    assert "value error" not in told
     assert "--settings" not in told  # what several of them are together has no name
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.control import Control
+from service.control import Control, Judged
 from service.engines import Answers
 from service.errors import EngineError, NothingBefore
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
-from service.policy import Gate, Plan
-from service.verdict import Numbers, judge
+from service.policy import Gate, Plan, Policy
+from service.verdict import Numbers, Verdict, judge
 from tests.fakes import Reader, Store, answer_to, picture
 from tests.service.test_lifecycle import running, serving
 
@@ -291,6 +291,28 @@ def test_what_a_person_decides_meanwhile_stays(store: Store, limit: str) -> None
         assert "promoted" not in [event.event for event in lifecycle.history.read("mnist")]
 
     check(store, body)
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        {"labels": {"stable": 2}},
+        {"labels": {"stable": 1}},
+        {"labels": {"stable": 1}, "canary": {"version": 2, "share": 0.5}},
+        {"labels": {"stable": 1}, "shadow": {"version": "latest", "share": 0.5, "rollback": {"failures": 0.5}}},
+        {"labels": {"stable": 3}, "canary": {"version": "latest", "share": 0.5, "rollback": {"failures": 0.5}}},
+        {"serve": False, "labels": {"stable": 1}, "canary": {"version": "latest", "share": 0.5}},
+    ],
+    ids=["promoted", "ended", "another plan", "a shadow now", "another stable one", "put away"],
+)
+@pytest.mark.parametrize("outcome", ["promoted", "taken back"])
+def test_a_trial_that_is_another_now_is_not_settled(outcome: Any, meanwhile: dict[str, Any]) -> None:
+    plan = Plan(version="latest", share=0.5, rollback=Gate(failures=0.5) if meanwhile.get("serve", True) else None)
+    judged = Judged(plan, "canary", 1, 2, Verdict(outcome, "its numbers"))
+    policy = Policy.model_validate(meanwhile)
+    assert judged.settle(policy) is policy
+    running_on = Policy(labels={"stable": 1}, canary=plan)
+    assert judged.settle(running_on) != running_on
 
 
 def test_a_trial_on_a_store_that_can_not_be_written_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

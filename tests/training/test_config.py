@@ -24,4 +24,7 @@ def test_runs_from_other_starts_keep_their_states_apart(tmp_path: Path) -> None:
     run = Config(RECIPES["quick"], "quick", "signs", 1, None, tmp_path, runs=tmp_path)
     begun = replace(run, start=tmp_path / "mnist" / "2")
     assert run.state == tmp_path / "signs" / "quick-1.npz"
-    assert len({each.state for each in (run, begun, replace(begun, freeze=True), replace(run, seed=2))}) == 4
+    runs = [
+        replace(each, tensorboard=tmp_path) for each in (run, begun, replace(begun, freeze=True), replace(run, seed=2))
+    ]
+    assert len({each.state for each in runs}) == len({each.events for each in runs}) == 4

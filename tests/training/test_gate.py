@@ -168,6 +168,19 @@ def test_slower_version_is_refused(versions: dict[str, Any], tmp_path: Path) -> 
     assert judge(tmp_path)["passed"]
 
 
+def test_pace_is_compared_in_f32_whatever_each_is_served_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(*given: object) -> Engine:
+        asked.append(given[-1])
+        return Engine()
+
+    monkeypatch.setattr(gate.engines, "load", load)
+    version = gate.Version(tmp_path, MANIFEST)
+    assert [each.precision for each in gate.measure([version, version], "f32")] == ["f32", "f32"]
+    assert asked == ["f32", "f32"]
+
+
 def test_version_that_can_not_be_loaded_is_not_forced(versions: dict[str, Any], tmp_path: Path) -> None:
     versions["new"] = BadVersion("no network")
     with pytest.raises(BadVersion):

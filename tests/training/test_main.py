@@ -83,6 +83,24 @@ def test_what_is_kept_of_another_run_stays(tmp_path: Path, monkeypatch: pytest.M
     assert list((tmp_path / "runs/digits").iterdir()) == [state]
 
 
+def test_what_was_kept_of_a_run_goes_with_it_and_so_does_what_can_not_be_read(tmp_path: Path) -> None:
+    run = Config(RECIPES["quick"], "quick", "digits", 1, None, tmp_path, runs=tmp_path)
+    other = replace(run, origins={"pictures": "others"})
+    for path in (run.state, run.gain, run.novelty):
+        checkpoint.keep_weights(path, run, [])
+    checkpoint.forget(other)
+    assert len(list((tmp_path / "digits").iterdir())) == 3
+    run.gain.write_bytes(b"damaged")
+    checkpoint.forget(run)
+    assert list((tmp_path / "digits").iterdir()) == []
+
+
+def test_state_that_can_not_be_written_says_where_and_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("in the way")
+    with pytest.raises(TrainingError, match=r"runs/digits/1.npz can not be written \(.*\); mend that, and .* --resume"):
+        checkpoint.write(tmp_path / "runs/digits/1.npz", {})
+
+
 def test_curves_are_written_for_tensorboard_where_asked(tmp_path: Path) -> None:
     assert command.main(["--name", "digits", "--epochs", "1", "--tensorboard", "logs"]) == 0
     (file,) = (tmp_path / "logs/digits/standard-1").iterdir()

@@ -46,7 +46,9 @@ def test_draws_the_page_from_the_numbers(version: Path, capsys: pytest.CaptureFi
     before = (version / "report.json").read_bytes()
     assert command.main([str(version)]) == 0
     assert capsys.readouterr().out == f"{version / 'report.html'}\n"
-    assert "On pictures that are changed" not in (version / "report.html").read_text()
+    page = (version / "report.html").read_text()
+    assert "On pictures that are changed" not in page
+    assert "all epochs took" in page
     assert (version / "report.json").read_bytes() == before
 
 
@@ -95,8 +97,9 @@ def test_pictures_of_ones_own_are_not_looked_for_in_mnist(
     version: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CONVOLVE_DATA")
-    for flags in ([], ["--measure"]):
-        assert command.main([str(version), *flags]) == 1
+    assert command.main([str(version)]) == 0
+    assert "Drawn without the pictures of its mistakes: " in capsys.readouterr().err
+    assert command.main([str(version), "--measure"]) == 1
     assert "was trained on signs; say where that is with --data" in capsys.readouterr().err
 
 
