@@ -167,11 +167,24 @@ def understand(response: httpx2.Response, read: Callable[[Any], T]) -> T:
     """
     try:
         return read(json.loads(response.content))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise BadAnswer(
             f"{place(response.request)} answers, but not as Convolve does ({type(error).__name__}: {str(error)[:80]})",
             request_id=request_id(response),
         ) from error
+
+
+def nothing(response: httpx2.Response) -> None:
+    """A good answer that needs no words.
+
+    Raises:
+        BadAnswer: It has some.
+    """
+    if response.status_code != 204:
+        raise BadAnswer(
+            f"{place(response.request)} answers, but not as Convolve does ({response.status_code} instead of 204)",
+            request_id=request_id(response),
+        )
 
 
 def predictions(value: Mapping[str, Any], request_id: str) -> list[Prediction | Problem]:
@@ -225,7 +238,7 @@ def refusal(response: httpx2.Response) -> Problem:
     try:
         value = json.loads(response.content)
         details = value if isinstance(value, dict) else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         details = {}
     if not details.get("title"):
         details["title"] = f"{place(response.request)} answers {response.status_code} {response.reason_phrase}"

@@ -142,7 +142,11 @@ def models() -> Call[tuple[Model, ...]]:
 
 def ready() -> Call[bool]:
     """Red is an answer as well."""
-    return Call(method="GET", path="health/ready", read=lambda answer: answer.is_success, accepts=frozenset({503}))
+
+    def read(response: httpx2.Response) -> bool:
+        return response.is_success and answers.understand(response, lambda told: str(told["status"])) == "ready"
+
+    return Call(method="GET", path="health/ready", read=read, accepts=frozenset({503}))
 
 
 def model(name: str) -> Call[Details]:
@@ -177,7 +181,7 @@ def feedback(answer: Prediction | str, label: str | None, picture: int) -> Call[
         said = {"request_id": answer.request_id, "picture": answer.picture}
     if label is not None:
         said["label"] = label
-    return Call(method="POST", path="feedback", body={"json": said}, read=lambda _: None, admin=True)
+    return Call(method="POST", path="feedback", body={"json": said}, read=answers.nothing, admin=True)
 
 
 def change(path: str, body: Mapping[str, Any] | None = None) -> Call[Details]:

@@ -157,15 +157,28 @@ def predict(client: Client, flags: argparse.Namespace, output: Output) -> int:
 def find(arguments: Iterable[str]) -> Iterator[str]:
     """Files by their names; those of a folder, hidden ones left out; and those that a quoted pattern finds."""
     for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            inside = (each.relative_to(path) for each in path.rglob("*") if each.suffix.lower() in SUFFIXES)
-            seen = (each for each in inside if not any(part.startswith(".") for part in each.parts))
-            yield from (str(path / each) for each in sorted(seen))
-        elif path.exists() or argument == STDIN:
-            yield argument
-        else:
-            yield from sorted(glob(argument, recursive=True)) or [argument]
+        if Path(argument).exists() or argument == STDIN:
+            yield from walk(argument)
+            continue
+        found = sorted(glob(argument, recursive=True))
+        for each in found or [argument]:
+            if not (Path(each).is_dir() and "**" in argument):  # which finds what is in it by itself
+                yield from walk(each)
+
+
+def walk(name: str) -> Iterator[str]:
+    """The pictures of a folder; or the file itself, whatever it is."""
+    path = Path(name)
+    if path.is_dir():
+        inside = (each.relative_to(path) for each in path.rglob("*") if is_picture(each))
+        seen = (each for each in inside if not any(part.startswith(".") for part in each.parts))
+        yield from (str(path / each) for each in sorted(seen))
+    else:
+        yield name
+
+
+def is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def picture(name: str) -> Picture:

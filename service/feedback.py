@@ -168,15 +168,18 @@ class Feedback:
             self.counts["dropped"].inc()
             return
         self.backlog += 1
-        self.counts["unsure"].inc()
         label = call.labels[call.found[index]]
         loop = asyncio.get_running_loop()
         loop.run_in_executor(self.writer, self.keep, call, index, label, "unlabelled").add_done_callback(self.done)
 
-    def done(self, writing: "asyncio.Future[None]") -> None:
+    def done(self, writing: "asyncio.Future[bool]") -> None:
         self.backlog -= 1
-        if not writing.cancelled() and (error := writing.exception()) is not None:
+        if writing.cancelled():
+            return
+        if (error := writing.exception()) is not None:
             logger.error("a picture can not be kept: %s", error)
+        elif writing.result():
+            self.counts["unsure"].inc()
 
     # What people say
 
@@ -227,6 +230,7 @@ class Feedback:
         path = self.root / CLAIMS / f"{uuid.uuid4().hex}.json"
         answer = path.with_suffix(".answer")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have moved it all away, to train on it
             with whole(path, lasting=False) as file:
                 file.write(json.dumps(claim._asdict()).encode())
             end = time.monotonic() + PATIENCE_S
@@ -283,14 +287,19 @@ class Feedback:
 
     # On the writer's thread
 
-    def keep(self, call: Call, index: int, label: str, part: Literal["unlabelled", "labelled"]) -> None:
-        """Write one picture; what was said of it before no longer counts."""
+    def keep(self, call: Call, index: int, label: str, part: Literal["unlabelled", "labelled"]) -> bool:
+        """Write one picture; what was said of it before no longer counts.
+
+        Returns:
+            Whether it has not been there, with that label or a better one.
+        """
         pixels = call.pixels[index]
         name = f"{hashlib.sha256(pixels.tobytes()).hexdigest()[:32]}.png"
         model = self.root / call.model
         if part == "unlabelled" and any(model.glob(f"labelled/*/{name}")):
-            return
+            return False
         folder = model / part / folder_of(label)
+        new = not (folder / name).exists()
         folder.mkdir(parents=True, exist_ok=True)
         with whole(folder / name) as file:
             Image.fromarray(pixels.squeeze()).save(file, "PNG")
@@ -300,6 +309,7 @@ class Feedback:
         self.written += 1
         if self.written % self.every == 0:
             self.prune()
+        return new
 
     def prune(self) -> None:
         """Remove what is too old, then what is too much."""

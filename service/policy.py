@@ -196,11 +196,14 @@ class Policy(Contract):
         return self.changed(also=self.also - {version}, never=self.never | {version}, labels=labels)
 
     def promoted(self, version: int, before: int | None) -> "Policy":
-        """The policy with `version` as the one that answers; `before` did so until now."""
+        """The policy with `version` as the one that answers; `before` did so until now, None where nothing does."""
+        before = self.labels.get(STABLE) if before is None else before
         labels = {**self.labels, STABLE: version}
         if before is not None and before != version:
             labels[PREVIOUS] = before
-        return self.changed(labels=labels, never=self.never - {version}, **self.trial_over(version))
+        elif labels.get(PREVIOUS) == version:
+            del labels[PREVIOUS]
+        return self.changed(serve=True, labels=labels, never=self.never - {version}, **self.trial_over(version))
 
     def taken_back(self, version: int) -> "Policy":
         """The policy without a version that was on trial or stable. The previous one, if known, answers again."""

@@ -106,6 +106,8 @@ def list_classes(root: Path, *, encoded: bool) -> dict[str, list[Path]]:
         files = list_files(folder)
         if not files:
             deeper = ", ".join(path.name for path in list_folders(folder)[:5])
+            if encoded and not deeper:  # feedback: somebody has put another label on the last picture there
+                continue
             found = f"only the folders {deeper}; is {folder} the folder that you mean?" if deeper else "nothing in it"
             raise TrainingError(f"class {folder.name} in {root} is empty: {FORM}, found {found}")
         files = list_files(folder, deep=True)

@@ -292,6 +292,16 @@ def test_a_server_below_a_path(connect: Connect) -> None:
     assert str(script.requests[0].url) == "https://example.test/convolve/models"
 
 
+@pytest.mark.parametrize("content", [b"<html>Who are you?</html>", b"{}", b"[" * 100_000])
+def test_a_page_in_between_is_no_good_answer(content: bytes) -> None:
+    script = Script(*(httpx2.Response(200, content=content) for _ in range(2)))
+    with Client("https://example.test", transport=script, token="x" * 16) as client:
+        with pytest.raises(BadAnswer):
+            client.ready()
+        with pytest.raises(BadAnswer):
+            client.feedback("a request", "7")
+
+
 @pytest.mark.parametrize(
     "outcome", [httpx2.ReadTimeout, httpx2.Response(200, content=b"x"), httpx2.Response(502)], ids=str
 )

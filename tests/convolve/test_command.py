@@ -92,6 +92,16 @@ class TestPredict:
         _, out, _ = run("predict", EXAMPLES / "[0-2].png", "--format", "csv")
         assert [row["label"] for row in csv.DictReader(io.StringIO(out))] == ["0", "1", "2"]
 
+    @pytest.mark.parametrize("pattern", ["*", "**"])
+    def test_a_quoted_pattern_goes_into_folders(self, run: Run, tmp_path: Path, pattern: str) -> None:
+        for name in ("a folder/deep.png", "folder.png/deep.png", "x.png"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            shutil.copy(SEVEN, tmp_path / name)
+        names = [str(tmp_path / name) for name in ("a folder/deep.png", "folder.png/deep.png", "x.png")]
+        for argument in (tmp_path / pattern, tmp_path):
+            status, out, _ = run("predict", argument, "--format", "csv")
+            assert (status, [row["file"] for row in csv.DictReader(io.StringIO(out))]) == (0, names)
+
     def test_an_empty_folder_fails(self, run: Run, tmp_path: Path) -> None:
         assert run("predict", tmp_path)[0] == 1
 

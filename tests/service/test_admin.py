@@ -127,6 +127,16 @@ def test_promote_and_roll_back(admin: TestClient, store: Store) -> None:
     assert json.loads((store.root / "mnist" / "policy.json").read_text()) == {"labels": {"stable": 2}, "never": [1]}
 
 
+def test_promoting_brings_a_model_back_and_keeps_the_way_back(admin: TestClient) -> None:
+    admin.post("/models/mnist/promote", json={"version": 1})
+    admin.post("/models/mnist/promote", json={"version": 2})
+    assert admin.post("/models/mnist/unload").status_code == 200
+    details = admin.post("/models/mnist/promote", json={"version": 1}).json()
+    assert (details["version"], details["labels"]) == (1, {"stable": 1, "previous": 2})
+    assert answering(admin) == 1
+    assert admin.post("/models/mnist/rollback").json()["version"] == 2
+
+
 def test_what_a_trial_needs_is_not_taken_away(admin: TestClient, store: Store) -> None:
     store.policy({"labels": {"stable": 1}, "canary": {"version": 2}})
     assert admin.post("/models/mnist/load").status_code == 200

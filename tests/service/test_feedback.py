@@ -122,8 +122,10 @@ def test_a_flagged_picture_waits_for_its_class(client: TestClient, tmp_path: Pat
 def test_unsure_pictures_are_kept_by_themselves_and_only_once(client: TestClient, tmp_path: Path) -> None:
     ask(client, 4, 3, 15)
     ask(client, 4, request_id="two")
-    wait_for(lambda: client.app_state["shared"].feedback.backlog == 0)
+    shared = client.app_state["shared"]
+    wait_for(lambda: shared.feedback.backlog == 0)
     assert kept(tmp_path) == ["mnist/unlabelled/4", "mnist/unlabelled/5"]
+    assert shared.metrics.registry.get_sample_value("convolve_feedback_total", {"reason": "unsure"}) == 2
 
 
 @pytest.mark.parametrize(

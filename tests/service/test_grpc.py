@@ -212,6 +212,7 @@ def test_refusals(ask: Callable[..., Call]) -> None:
     refused(call, "INVALID_ARGUMENT", "other", **good, outputs=[{"name": "other"}])
     refused(call, "INVALID_ARGUMENT", **good, outputs=[{"name": "probabilities"}] * 2)
     refused(call, "INVALID_ARGUMENT", **good, parameters={"prepare": {"string_param": "maybe"}})
+    refused(call, "INVALID_ARGUMENT", **good, parameters={"prepare": {"int64_param": 1}})
     negative = {"name": "probabilities", "parameters": {"classification": {"int64_param": -1}}}
     refused(call, "INVALID_ARGUMENT", **good, outputs=[negative])
 

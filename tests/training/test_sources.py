@@ -144,6 +144,11 @@ def test_feedback_is_found_wherever_one_points(store: Path, place: str) -> None:
     assert data.left_out == ()
 
 
+def test_a_class_that_lost_its_last_picture_to_another_label_is_none(store: Path) -> None:
+    (store / "signs" / "labelled" / "9").mkdir()
+    assert sources.load(store, "signs").classes == ("7", "a/b")
+
+
 def test_feedback_of_several_models_needs_a_name(store: Path) -> None:
     with pytest.raises(TrainingError, match=r"several models: expected letters .*found mnist, signs; say --name"):
         sources.load(store, "letters")
