@@ -6,6 +6,8 @@ REST = 0.2  # share of all writing that must be left without what lies around it
 RIVAL = 0.5  # of the main mark's weight and side: what has as much may be a digit as well
 LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
 FINE = 0.012  # of the width: no stroke from edge to edge is so fine
+Extent = tuple[int, int, int, int]
+"""First and last row, first and last column."""
 SLOPES = np.linspace(-0.16, 0.16, 65)  # nine degrees to either side: how askew a sheet is photographed
 
 
@@ -73,6 +75,7 @@ def _run_lengths(mask: np.ndarray) -> np.ndarray:
 def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
     """Keep the heaviest connected part of a mask that does not lie around it, and those near it that are no specks.
 
+    What is near to a part that is kept is kept as well: the grain of a pencil, or of chalk, breaks a stroke into many.
     What reaches an edge that the heaviest does not reach comes from outside: a rim, a line, a shadow.
 
     Args:
@@ -85,31 +88,45 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
     labels = components(mask)
     weights = np.bincount(labels.ravel(), weight.ravel() + 1e-9)
     weights[0] = 0
-    for label in np.flatnonzero(weights > 0.06 * weights.max()):
+    for label in np.flatnonzero(weights > 0.06 * weights.max()).tolist():
         mark = labels == label
         if weights[label] < (1 - REST) * weights.sum() and _framing(mark):
             weights[label] = 0
     main = int(weights.argmax())
-    top, bottom, left, right = extent(labels == main)
-    side = max(bottom - top, right - left)
-    reach = 0.3 * side
-    keep, reached, others = {main}, _reached(labels == main), 0
-    for label in np.flatnonzero(weights > 0.06 * weights[main]):
-        mark = labels == label
-        first, last, start, end = extent(mark)
-        near = last > top - reach and first < bottom + reach and end > left - reach and start < right + reach
-        inside = _reached(mark) <= reached
-        if near and inside:
-            keep.add(int(label))
-        elif inside and weights[label] > RIVAL * weights[main]:
-            others += max(last - first, end - start) > RIVAL * side
-    return np.isin(labels, list(keep)), others
+    kept = extent(labels == main)
+    side, reached = _side(kept), _reached(labels == main)
+    heavy = np.flatnonzero(weights > 0.06 * weights[main]).tolist()
+    found = {label: labels == label for label in heavy if label != main}
+    rest = {label: extent(mark) for label, mark in found.items() if _reached(mark) <= reached}
+    keep = [main]
+    while near := [label for label, place in rest.items() if _gap(kept, place) < 0.3 * side]:
+        for label in near:
+            kept = _hull(kept, rest.pop(label))
+        keep += near
+    others = sum(weights[label] > RIVAL * weights[main] and _side(rest[label]) > RIVAL * side for label in rest)
+    return np.isin(labels, keep), others
 
 
-def extent(mark: np.ndarray) -> tuple[int, int, int, int]:
+def extent(mark: np.ndarray) -> Extent:
     """Its first and last row, first and last column."""
     rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
     return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
+
+
+def _side(place: Extent) -> int:
+    """The longer one."""
+    top, bottom, left, right = place
+    return max(bottom - top, right - left)
+
+
+def _gap(one: Extent, other: Extent) -> int:
+    """Rows or columns from one to the other, whichever are more; below 0 where they overlap."""
+    return max(other[0] - one[1], one[0] - other[1], other[2] - one[3], one[2] - other[3])
+
+
+def _hull(one: Extent, other: Extent) -> Extent:
+    """Around both."""
+    return min(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), max(one[3], other[3])
 
 
 def _framing(mark: np.ndarray) -> bool:

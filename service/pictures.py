@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -97,6 +97,11 @@ ORIENTATION = 0x0112
 
 DETAIL = 1600  # pixels on the longer side that are kept of a large picture: enough for a digit on a page of paper
 CUT = 64  # pixels on the longer side up to which a picture is no photograph of a sheet, but a digit that was cut out
+PATTERN = 192  # pixels on the longer side in which it is looked whether anything stands out
+NEAR = 16  # of these to either side, that a place is compared with
+PLAIN = 40  # greys that ink stands out by, where no colour need be looked at
+CLEARER = 2.0  # times as far as in grey ink must stand out in one colour; and of noise, which is up to …
+NOISE = 4  # … so many greys
 LEAST = 112  # pixels on the longer side to which a smaller picture is enlarged: strokes of a few pixels become smooth
 
 
@@ -237,6 +242,8 @@ def inspect(image: Image.Image, target: Input, *, mode: Mode = "auto") -> Seen:
         turned = _orientation(image)
         upright = image if turned == 1 else image.transpose(TURNS[turned])
         flat = _flat(upright, "L" if centred or channels == 1 else "RGB")  # which meets what is wrong with a palette
+        if centred and flat.size != (width, height) and Image.getmodebase(upright.mode) != "L":
+            flat = _clearest(upright, flat)
     except Exception as error:
         raise _damaged(image.format or "picture", error) from None
     size = size[::-1] if turned >= 5 else size
@@ -328,6 +335,29 @@ def _flat(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
     if image.has_transparency_data:
         return _on_paper(image.convert("LA" if image.mode in ("1", "L", "La", "LA") else "RGBA"), mode)
     return image.convert(mode)
+
+
+def _clearest(image: Image.Image, grey: Image.Image) -> Image.Image:
+    """A picture's red, green or blue where ink and paper of different colours have nearly the same grey; else `grey`.
+
+    A large photograph has been decoded without its colours.
+    """
+    contrast = _stands_out(grey)
+    if contrast > PLAIN:
+        return grey
+    colours = _flat(image, "RGB").split()
+    clear = [_stands_out(colour) for colour in colours]
+    best = int(np.argmax(clear))
+    return colours[best] if clear[best] > CLEARER * max(contrast, NOISE) else grey
+
+
+def _stands_out(channel: Image.Image) -> float:
+    """Greys by which the hundredth that does so most stands out from what is around it."""
+    scale = PATTERN / max(channel.size)
+    width, height = (max(1, round(side * scale)) for side in channel.size)
+    small = channel.resize((width, height), Image.Resampling.BOX)
+    around = np.asarray(small.filter(ImageFilter.BoxBlur(NEAR)), np.float32)
+    return float(np.quantile(np.abs(np.asarray(small, np.float32) - around), 0.99))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

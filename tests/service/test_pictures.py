@@ -354,6 +354,29 @@ def test_drawn_digits_as_in_mnist_are_left_bit_for_bit() -> None:
         assert np.array_equal(prepare(encode(Image.fromarray(digit[..., 0]))), digit)
 
 
+@pytest.mark.parametrize(
+    ("ink", "paper"),
+    [((200, 60, 60), (60, 125, 60)), ((60, 80, 220), (40, 110, 60)), ((250, 150, 190), (150, 190, 235))],
+    ids=["red on green", "blue on green", "pink on blue"],
+)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colours_of_one_grey_are_told_apart(
+    mode: str, ink: tuple[int, int, int], paper: tuple[int, int, int], seven: np.ndarray
+) -> None:
+    sheet = strokes.draw(7, ink=ink, paper=paper)
+    sheet = sheet.quantize(64) if mode == "P" else sheet.convert(mode)
+    assert near(prepare(encode(sheet)), seven) > 0.95
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_a_stroke_in_many_pieces_is_one_digit(digit: int) -> None:
+    """The grain of paper breaks what a pencil draws."""
+    whole = strokes.draw(digit, size=(280, 280))
+    broken = np.array(whole)
+    broken[np.indices(broken.shape).sum(axis=0) % 40 < 6] = 255
+    assert near(prepare(encode(Image.fromarray(broken))), prepare(encode(whole))) > 0.75
+
+
 @pytest.mark.parametrize("digit", range(10))
 @pytest.mark.parametrize("size", [(9, 9), (40, 60), (280, 280), (1200, 900)])
 def test_what_was_prepared_is_left_bit_for_bit(digit: int, size: tuple[int, int]) -> None:
