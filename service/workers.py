@@ -122,7 +122,7 @@ def check_folder(folder: Path) -> None:
             pass
     except OSError as error:
         logger.error("pictures can not be kept in %s: %s", folder, error.strerror)
-        sys.exit(1)
+        sys.exit(STARTUP_FAILURE)
 
 
 @contextmanager

@@ -318,6 +318,6 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
 def test_a_folder_that_can_not_be_is_one_clear_line() -> None:
     server = Server("--workers", "2", "--feedback", "/proc/kept")
     said = server.last_words()
-    assert server.process.returncode == 1
+    assert server.process.returncode == 3
     assert "pictures can not be kept in /proc/kept: " in said
     assert "Traceback" not in said

@@ -339,9 +339,10 @@ def test_a_port_in_use_ends_with_a_clear_line(two: Server) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_start_that_fails_is_told_by_the_exit_status(workers: str) -> None:
+def test_a_start_that_fails_is_told_by_the_exit_status(workers: str, tmp_path: Path) -> None:
+    (tmp_path / ".claims").write_text("where the workers' folder would be")
     failed = subprocess.run(
-        [sys.executable, "-m", "service", "--port", "0", "--workers", workers, "--feedback", "/proc/nowhere"],
+        [sys.executable, "-m", "service", "--port", "0", "--workers", workers, "--feedback", str(tmp_path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -349,7 +350,7 @@ def test_a_start_that_fails_is_told_by_the_exit_status(workers: str) -> None:
         check=False,
     )
     assert failed.returncode == 3
-    assert "/proc/nowhere" in failed.stderr
+    assert str(tmp_path) in failed.stderr
 
 
 def test_head_says_what_get_would_without_the_body(two: Server) -> None:
