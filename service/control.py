@@ -85,7 +85,8 @@ class Control:
         Raises:
             UnknownModel: No such model, or no such version of it.
             VersionRefused: It does not keep its promises; nothing has changed.
-            ReadOnlyStore, StoreFull: The policy can not be written.
+            PolicyRefused: The policy can not be read, or would make no sense.
+            ReadOnlyStore, StoreFull: It can not be written.
             NotEverywhere: Done, but a worker has not followed in time.
         """
         await self.find(name, version)

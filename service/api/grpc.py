@@ -266,10 +266,10 @@ def read(asked: Any, serving: Serving) -> Question:
         inference.check_outputs([each.name for each in asked.outputs], manifest)
     raw = len(asked.raw_input_contents) > 0
     wanted = [wanted_of(each, manifest, raw) for each in asked.outputs] or [Wanted(manifest.output, raw)]
-    return Question(tensor_of(asked), wanted, inference.mode_of(mode_of(asked.parameters)), asked.id)
+    return Question(tensor_of(asked), wanted, inference.mode_of(preparation_of(asked.parameters)), asked.id)
 
 
-def mode_of(parameters: Any) -> Any:
+def preparation_of(parameters: Any) -> Any:
     """The parameter `prepare` as it was given."""
     if "prepare" not in parameters:
         return "auto"

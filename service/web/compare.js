@@ -18,9 +18,14 @@ export class Compare {
     this.maps = ["a", "b", "d"].map((side) => byId(`compare-${side}-map`));
   }
 
+  /** An answer that is on its way is to a drawing, or beside a version, that is not at hand any more. */
+  drop() {
+    this.number++;
+  }
+
   /** Keep the picture at hand as A; whatever is drawn next is B. */
   keep(current, view) {
-    this.number++;
+    this.drop();
     this.kept = current;
     this.other = null;
     this.words.textContent = "Kept as A. Now draw something else: it is B.";
@@ -62,7 +67,7 @@ export class Compare {
 
   /** The versions that serve beside the one that answers, to be asked about one drawing. */
   offerVersions(models, answering) {
-    this.number++;
+    this.drop();
     this.answering = answering;
     const shape = (model) => String(model.input.shape);
     this.others = models.filter((model) => model.state === "serving" && model !== answering && shape(model) === shape(answering));

@@ -107,6 +107,7 @@ pad.addEventListener("change", () => {
   clearTimeout(staling);
   staling = setTimeout(() => document.body.classList.add("blank"), STALE_MS);
   lit = false;
+  compare.drop();
   offer();
   if (pad.empty) forget();
   else live.ask();
@@ -175,7 +176,7 @@ function refuseDrawing(error) {
 }
 
 /** Whether a failure is no fault of what was asked, and so may be over soon. */
-const passes = (error) => error instanceof api.Refusal && (!(error.status >= 400 && error.status < 500) || error.status === 429);
+const passes = ({ status }) => !(status >= 400 && status < 500) || status === 429;
 
 function tryAgain(error) {
   clearTimeout(trying);
@@ -294,7 +295,8 @@ async function writeOut() {
     say(...await explain(network, view));
   } catch (error) {
     say(error.message);
-    if (passes(error)) setTimeout(() => number === explained && writeOut(), AGAIN_MS);
+    // Only what the service said: a mistake of ours would come again and again.
+    if (error instanceof api.Refusal && passes(error)) setTimeout(() => number === explained && writeOut(), AGAIN_MS);
   } finally {
     clearTimeout(waiting);
   }

@@ -38,7 +38,7 @@ export function read(page, time = performance.now()) {
     if (name === "convolve_request_seconds_count") found.timed += Number(value);
     if (name === "convolve_batch_pictures_count") found.batches += Number(value);
     if (name === "convolve_batch_pictures_sum") found.pictures += Number(value);
-    if (name === "convolve_predictions_total" && label("model") === (model ?? label("model"))) {
+    if (name === "convolve_predictions_total" && (!model || label("model") === model)) {
       found.classes.set(label("label"), (found.classes.get(label("label")) ?? 0) + Number(value));
     }
   }
