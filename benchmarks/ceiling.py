@@ -11,6 +11,7 @@ import time
 from multiprocessing.synchronize import Barrier
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.pictures import VERSION, draw
 from service import novelty
@@ -43,7 +44,9 @@ def measure(networks: str, precision: str, processes: int, threads: int, size: i
     return float(done.stdout)
 
 
-def compute(networks: str, precision: str, threads: int, size: int, seconds: float, together: Barrier) -> float:
+def compute(
+    networks: str, precision: str, threads: int, seconds: float, pixels: NDArray[np.uint8], together: Barrier
+) -> float:
     """Pictures per second of one process."""
     manifest = Manifest.read(VERSION)
     precision = choose(precision, manifest, CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
@@ -51,7 +54,7 @@ def compute(networks: str, precision: str, threads: int, size: int, seconds: flo
     if networks == BOTH:
         network = novelty.join(network, novelty.read(VERSION, manifest))
     kernels.prefer_quicker(network)  # as the service has them
-    network.reshape([size, *manifest.input.shape])
+    network.reshape(pixels.shape)
     options = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "PERFORMANCE_HINT": "LATENCY",
@@ -60,13 +63,12 @@ def compute(networks: str, precision: str, threads: int, size: int, seconds: flo
         "ENABLE_CPU_PINNING": False,
     }
     request = CORE.compile_model(network, "CPU", options).create_infer_request()
-    pixels = np.resize(draw(64).pixels, (size, *manifest.input.shape))
     request.infer([pixels])
     together.wait()
     count, began = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - began) < seconds:
         request.infer([pixels])
-        count += size
+        count += len(pixels)
     return count / elapsed
 
 
@@ -77,10 +79,11 @@ def work(answers: "multiprocessing.SimpleQueue[float]", *arguments: object) -> N
 if __name__ == "__main__":
     networks, precision = sys.argv[1:3]
     processes, threads, size = map(int, sys.argv[3:6])
-    draw(64)
-    context = multiprocessing.get_context("fork")
+    drawn = draw(64).pixels
+    context = multiprocessing.get_context("spawn")  # drawing has compiled a network, whose threads no fork would have
     together, answers = context.Barrier(processes), context.SimpleQueue()
-    arguments = (answers, networks, precision, threads, size, float(sys.argv[6]), together)
+    pixels = np.resize(drawn, (size, *drawn.shape[1:]))
+    arguments = (answers, networks, precision, threads, float(sys.argv[6]), pixels, together)
     workers = [context.Process(target=work, args=arguments) for _ in range(processes)]
     for worker in workers:
         worker.start()
