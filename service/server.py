@@ -48,6 +48,8 @@ KEEP_ALIVE_S = 75
 the request: uvicorn's 5 s meet whoever asks every 5 s, while 75 s outlast the minute of most proxies and pools."""
 GRACE_S = 0.2
 """Seconds in which a caller who was accepted just before the port closed can send the request."""
+HASTE_S = 1.0
+"""Seconds for the application to end in order where somebody has asked twice; uvicorn would give it none."""
 
 
 class Server(uvicorn.Server):
@@ -147,6 +149,10 @@ class Server(uvicorn.Server):
         self.board.shut()
         await asyncio.sleep(GRACE_S)
         await super().shutdown(sockets=[])
+        if self.force_exit:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HASTE_S):
+                    await self.lifespan.shutdown()
 
 
 def turn_away(listener: socket.socket) -> None:

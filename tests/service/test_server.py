@@ -235,6 +235,18 @@ def test_a_second_sigterm_waits_for_nobody(workers: str) -> None:
         server.process.wait(PATIENCE_S)
 
 
+def test_ctrl_c_twice_ends_in_order() -> None:
+    with (
+        serving("--workers", "1") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as caller,
+    ):
+        caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhal")  # is waited for
+        server.process.send_signal(signal.SIGINT)
+        server.wait_until(ready=False)
+        server.process.send_signal(signal.SIGINT)
+        assert "Traceback" not in server.last_words()
+
+
 def test_while_one_worker_is_replaced_the_server_is_ready(two: Server) -> None:
     (leaving, *_) = two.workers()
     os.kill(leaving, signal.SIGTERM)
