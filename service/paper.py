@@ -81,6 +81,8 @@ def _find(sheet: Image.Image, *, plain: bool) -> Found | None:
     """The digit on a sheet; None if nothing is written on it."""
     paper = find_paper(reduced(sheet, (0, 0, *sheet.size), SHEET), plain=plain)
     found = _look(sheet, paper, (0, 0, *sheet.size), SHEET)
+    if found is None and plain:  # a small picture may be a photograph as well, as a house's number is
+        return _find(sheet, plain=False)
     if found is None or max(sheet.size) <= SHEET or max(found.ink.size) >= CLOSE:
         return found
     found = replace(_look_closely(sheet, paper, found), others=found.others)
