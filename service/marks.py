@@ -4,6 +4,19 @@ import numpy as np
 
 REST = 0.2  # share of all writing that must be left without what lies around it
 RIVAL = 0.5  # of the main mark's weight and side: what has as much may be a digit as well
+AROUND = 24  # directions in which it is looked from the middle of a mark …
+ROUND = 0.85  # … in so many of which lies the line that was drawn around it …
+ONCE = 0.25  # … and once only, all of it within this share of its side: the outline of a hollow digit comes again …
+INNER = 0.4  # … whose longer side it has so much of: the dot inside a 0 has less
+CIRCLE = 0.85  # of a circle's longer side is its shorter one; a 0, which may be slashed, is mostly narrower
+STRAIGHT = 0.2  # of how far a bar's pixels spread along it, they do across it, at most
+FULL = 0.66  # of a blot's extent that it fills, and its shorter side as a share of its longer one: a hole, a dot
+ALONE = 0.3  # of the weight of what comes from outside: a mark that has as much, and touches no edge, is the digit
+NEAR = 0.3  # of the digit's side: what is nearer than that belongs to it …
+DOTTED = 1.5  # … and of a dot's, where the digit is made of dots
+FLAT = 0.25  # of the width of a line that underlines: so tall it is, at most, askew as it may be …
+BELOW = 0.04  # … and so far below the digit, at least, as a share of its side: nearer is the foot of a 2
+SLACK = 0.15  # of the digit's side that need not stand over the line, on either side
 LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
 FINE = 0.012  # of the width: no stroke from edge to edge is so fine
 Extent = tuple[int, int, int, int]
@@ -76,7 +89,9 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
     """Keep the heaviest connected part of a mask that does not lie around it, and those near it that are no specks.
 
     What is near to a part that is kept is kept as well: the grain of a pencil, or of chalk, breaks a stroke into many.
-    What reaches an edge that the heaviest does not reach comes from outside: a rim, a line, a shadow.
+    What reaches an edge that the heaviest does not reach comes from outside: a rim, a line, a shadow. So does the
+    heaviest itself, if it reaches an edge and another that could have been meant as well does not. Blots, such as the
+    holes of a page, are written only where nothing else is.
 
     Args:
         mask: bool (height, width), with at least one pixel.
@@ -88,23 +103,100 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
     labels = components(mask)
     weights = np.bincount(labels.ravel(), weight.ravel() + 1e-9)
     weights[0] = 0
-    for label in np.flatnonzero(weights > 0.06 * weights.max()).tolist():
-        mark = labels == label
+    marks = {label: labels == label for label in _heavy(weights)}
+    places = {label: extent(mark) for label, mark in marks.items()}
+    much = [label for label in marks if weights[label] > REST * weights.sum()]  # on squared paper, no piece of a line
+    for label, mark in marks.items():
+        place = places[label]
+        underlining = any(_underlines(place, places[other]) for other in much)
+        if underlining or any(_goes_around(mark, place, other) for other in marks.values()):
+            weights[label] = 0
+    for label, mark in marks.items():
         if weights[label] < (1 - REST) * weights.sum() and _framing(mark):
             weights[label] = 0
-    main = int(weights.argmax())
-    kept = extent(labels == main)
-    side, reached = _side(kept), _reached(labels == main)
-    heavy = np.flatnonzero(weights > 0.06 * weights[main]).tolist()
-    found = {label: labels == label for label in heavy if label != main}
-    rest = {label: extent(mark) for label, mark in found.items() if _reached(mark) <= reached}
-    keep = [main]
-    while near := [label for label, place in rest.items() if _gap(kept, place) < 0.3 * side]:
+    marks = {label: labels == label for label in _heavy(weights)}
+    places = {label: extent(mark) for label, mark in marks.items()}
+    main = _chosen(weights, marks, places)
+    kept, dotted = places[main], _is_blot(marks[main], places[main])
+    side, reached = _side(kept), _reached(marks[main])
+    rest = {label: places[label] for label, mark in marks.items() if label != main and _reached(mark) <= reached}
+    keep, reach = [main], max(NEAR, DOTTED * dotted) * side
+    while near := [label for label, place in rest.items() if _gap(kept, place) < reach]:
         for label in near:
             kept = _hull(kept, rest.pop(label))
         keep += near
     others = sum(weights[label] > RIVAL * weights[main] and _side(rest[label]) > RIVAL * side for label in rest)
     return np.isin(labels, keep), others
+
+
+def _heavy(weights: np.ndarray) -> list[int]:
+    """The labels of the marks that are no specks beside the heaviest."""
+    return np.flatnonzero(weights > 0.06 * weights.max()).tolist()
+
+
+def _chosen(weights: np.ndarray, marks: dict[int, np.ndarray], places: dict[int, Extent]) -> int:
+    """The label of the mark that is the digit, or its greatest part."""
+    main = int(weights.argmax())
+    if _is_blot(marks[main], places[main]):
+        drawn = [
+            label
+            for label, mark in marks.items()
+            if 2 * _side(places[label]) > _side(places[main]) and not _is_blot(mark, places[label])
+        ]
+        main = max(drawn, key=lambda label: float(weights[label]), default=main)
+    if _reached(marks[main]):
+        least = 0 if _framing(marks[main]) else ALONE
+        inner = [
+            label
+            for label, mark in marks.items()
+            if weights[label] > least * weights[main]
+            and not _reached(mark)
+            and _gap(places[main], places[label]) > NEAR * _side(places[label])
+            and not _is_blot(mark, places[label])
+        ]
+        main = max(inner, key=lambda label: float(weights[label]), default=main)
+    return main
+
+
+def _is_blot(mark: np.ndarray, place: Extent) -> bool:
+    """Whether a mark is about as wide as tall, and nearly full: no stroke is."""
+    height, width = place[1] - place[0] + 1, place[3] - place[2] + 1
+    return bool(min(height, width) > FULL * max(height, width) and mark.sum() > FULL * height * width)
+
+
+def _goes_around(mark: np.ndarray, place: Extent, other: np.ndarray) -> bool:
+    """Whether a mark is a line around another, closed or nearly so, and that one is large enough to be the digit."""
+    inner = extent(other)
+    margin = min(inner[0] - place[0], place[1] - inner[1], inner[2] - place[2], place[3] - inner[3])
+    if margin <= 0 or _side(inner) < INNER * _side(place):
+        return False
+    if min(place[1] - place[0], place[3] - place[2]) < CIRCLE * _side(place) and _is_straight(other):
+        return False
+    rows, columns = np.nonzero(mark)
+    down, across = rows - (inner[0] + inner[1]) / 2, columns - (inner[2] + inner[3]) / 2
+    seen = ((np.arctan2(down, across) / (2 * np.pi) + 0.5) * AROUND).astype(np.intp) % AROUND
+    away, nearest, farthest = np.hypot(down, across), np.full(AROUND, np.inf), np.zeros(AROUND)
+    np.minimum.at(nearest, seen, away)
+    np.maximum.at(farthest, seen, away)
+    return bool((np.abs(farthest - nearest) < ONCE * _side(place)).sum() >= ROUND * AROUND)
+
+
+def _is_straight(mark: np.ndarray) -> bool:
+    """Whether a mark is a bar, however turned."""
+    across, along = np.linalg.eigvalsh(np.cov(np.nonzero(mark)))
+    return bool(across < STRAIGHT**2 * along)
+
+
+def _underlines(place: Extent, other: Extent) -> bool:
+    """Whether a mark is a line under another: flat, not too near, not much wider, and under nearly all of it."""
+    top, bottom, left, right = place
+    slack = SLACK * _side(other)
+    return (
+        bottom - top <= FLAT * (right - left) < _side(other)
+        and top - other[1] > 1 + BELOW * _side(other)
+        and left <= other[2] + slack
+        and right >= other[3] - slack
+    )
 
 
 def extent(mark: np.ndarray) -> Extent:
