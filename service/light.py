@@ -14,6 +14,7 @@ CELLS = 96  # on the longer side, of which the light is made
 REACHES = (0.035, 0.07, 0.14, 0.28)  # broadest pens that the light is estimated for, as shares of the longer side
 DOUBT = 4  # how much more one colour may stand out than the other while both are tried as ink
 GUESS = 1.3  # what the likelier colour is preferred by
+COVERED = 0.75  # of a picture, at most, lies a digit on that touches no edge
 EMPTY = 0.2  # what finding nothing but a box is worth
 SEARCH = 256  # pixels on the longer side while the estimates are compared
 FRAME = 0.08  # width of what lies around the ink, as a share of the longer side …
@@ -100,7 +101,10 @@ def _plain(view: Image.Image) -> tuple[Paper, bool]:
     threshold = otsu(view)
     grey = np.asarray(view)
     edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    dark = bool((edge > threshold).mean() + (grey > threshold).mean() >= 1)
+    light, rim = float((grey > threshold).mean()), float((edge > threshold).mean())
+    dark = rim + light >= 1
+    if min(rim, 1 - rim) < 0.02 and abs(rim - light) > COVERED:  # no ink covers so much: that is a frame
+        dark = light > 0.5
     paper = counts * ((greys > threshold) == dark)
     level = int(np.searchsorted(np.cumsum(paper), paper.sum() / 2))
     written = counts - paper
