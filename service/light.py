@@ -16,6 +16,7 @@ DOUBT = 4  # how much more one colour may stand out than the other while both ar
 GUESS = 1.3  # what the likelier colour is preferred by
 COVERED = 0.75  # of a picture, at most, lies a digit on that touches no edge
 EMPTY = 0.2  # what finding nothing but a box is worth
+ACROSS = 0.5  # what reaches from edge to edge is worth: it may be light and shadow from a window
 SEARCH = 256  # pixels on the longer side while the estimates are compared
 FRAME = 0.08  # width of what lies around the ink, as a share of the longer side …
 STANDS_OUT = 0.5  # … and by how much the ink differs from it, at least, as a share of how it differs from its paper
@@ -80,7 +81,9 @@ def find_paper(view: Image.Image, *, plain: bool) -> Paper:
         if found is None or not _stands_out(grey, contrast, found.kept, paper.dark):
             return 0.0
         empty = find_box(found.kept) is not None  # then what was written in the box passed for a shadow
-        return _sharpness(contrast, edges, found.kept) * (GUESS if likely else 1) * (EMPTY if empty else 1)
+        across = any(rows[0].any() and rows[-1].any() for rows in (found.kept, found.kept.T))
+        sharp = _sharpness(contrast, edges, found.kept) * (GUESS if likely else 1)
+        return sharp * (EMPTY if empty else 1) * (ACROSS if across else 1)
 
     doubtful = [paper for paper in (even, *papers) if paper.dark != (ratio > 1) and not 1 / DOUBT < ratio < DOUBT]
     hopeful = [paper for paper in (even, *papers) if not any(paper is each for each in doubtful)]
