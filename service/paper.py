@@ -22,6 +22,8 @@ SHEET = 384  # pixels on the longer side while searching
 CLOSE = 160  # pixels on the longer side of a digit that is looked at closely
 LINES = 0.55  # like FAINT, for a digit that is small on its sheet: the squares around it are as large as its strokes
 SPECK = 0.015  # of the sheet's longer side: nothing so small is written
+FULL = 0.7  # of the rectangle around it that a board fills, at least, with what is written on it …
+BOARD = 64  # … and pixels of its sides
 LOOKS = 3  # at most, as long as it goes on beyond what was looked at
 FINEST, BROADEST = 2.2, 4.4  # width of the pen in the network's pixels; MNIST's is 2.7, nine of ten 1.8 to 4.3
 
@@ -59,8 +61,9 @@ def place(picture: Image.Image, shape: tuple[int, int, int], *, plain: bool = Fa
     if found is None:
         return Placed(np.zeros(shape, np.uint8))
     if sheet:
-        (x, y), (left, top, right, bottom) = sheet.corner, found.box
-        found = replace(found, box=(left + x, top + y, right + x, bottom + y))
+        found = _moved(found, sheet.corner)
+    elif not plain:
+        found = _on_board(picture, found) or found
     return _centre(_penned(found, box_side(*shape[:2])), shape)
 
 
@@ -90,6 +93,28 @@ def _find(sheet: Image.Image, *, plain: bool) -> Found | None:
     return found if side > SPECK * max(sheet.size) else None
 
 
+def _on_board(picture: Image.Image, found: Found) -> Found | None:
+    """What is written on that which was found, if it is no digit but a board: a dark canvas, a plate, a note."""
+    full = np.asarray(found.ink) > 127
+    if full.mean() < FULL or found.box[2] - found.box[0] < BOARD or found.box[3] - found.box[1] < BOARD:
+        return None
+    left, top, right, bottom = _around(found.box, picture.size, 0.1)
+    part = picture.crop((left, top, right, bottom))
+    board = find_sheet(ImageOps.invert(part) if found.inverted else part, sure=True)
+    if board is None:
+        return None
+    written = _find(ImageOps.invert(board.picture) if found.inverted else board.picture, plain=False)
+    if written is None:
+        return None
+    return _moved(written, (left + board.corner[0], top + board.corner[1]))
+
+
+def _moved(found: Found, corner: tuple[float, float]) -> Found:
+    """What was found on a part of a picture that begins there."""
+    (x, y), (left, top, right, bottom) = corner, found.box
+    return replace(found, box=(left + x, top + y, right + x, bottom + y))
+
+
 def _look_closely(sheet: Image.Image, paper: Paper, found: Found) -> Found:
     """The digit again, in more pixels; what was only a part of it from afar is followed."""
     for _ in range(LOOKS):
@@ -104,9 +129,9 @@ def _look_closely(sheet: Image.Image, paper: Paper, found: Found) -> Found:
     return found
 
 
-def _around(box: Box, size: tuple[int, int]) -> Box:
-    """The box with half of its longer side more on every side, inside the sheet."""
-    more = max(box[2] - box[0], box[3] - box[1]) / 2
+def _around(box: Box, size: tuple[int, int], share: float = 0.5) -> tuple[int, int, int, int]:
+    """The box with a share of its longer side more on every side, inside the sheet."""
+    more = max(box[2] - box[0], box[3] - box[1]) * share
     return (
         max(0, int(box[0] - more)),
         max(0, int(box[1] - more)),

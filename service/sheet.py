@@ -14,7 +14,7 @@ PHOTOGRAPH = 400  # pixels on the longer side, at least, of what shows more than
 VIEW = 256  # pixels on the longer side: enough for the edges of a sheet, and a narrow rim around it
 DARK = 0.45  # of the paper's grey, at most, where a sheet reaches three edges of the picture: else it may be a shadow …
 BROWN = 0.65  # … and where it reaches fewer
-LEAST = 0.2  # of the picture that a sheet covers
+LEAST = 0.1  # of the picture that a sheet covers
 AROUND = 0.004  # of the picture that the table covers, at least
 WHOLE = 0.6  # of a sheet that is light: the rest is written on
 SOLID = 0.93  # of its outline that a sheet fills, with what is written on it; the strokes of a broad 3 leave bays
@@ -37,16 +37,17 @@ class Sheet(NamedTuple):
     """Where it was cut out: x and y, in pixels of the photograph."""
 
 
-def find_sheet(picture: Image.Image) -> Sheet | None:
+def find_sheet(picture: Image.Image, *, sure: bool = False) -> Sheet | None:
     """The part of a picture that is a light sheet on a darker table.
 
     Args:
         picture: Mode L.
+        sure: Whether something as large stands out there, so that no shadow need be told from a table.
 
     Returns:
         None where no table is to be seen.
     """
-    if max(picture.size) < PHOTOGRAPH:
+    if max(picture.size) < PHOTOGRAPH and not sure:
         return None
     times = max(picture.size) / VIEW
     view = picture.resize([max(1, round(side / times)) for side in picture.size], Image.Resampling.BOX)
@@ -72,7 +73,8 @@ def find_sheet(picture: Image.Image) -> Sheet | None:
     if table.mean() < AROUND:
         return None
     edges = sheet[0].any(), sheet[-1].any(), sheet[:, 0].any(), sheet[:, -1].any()
-    if np.quantile(grey[table], 0.8) > (DARK if sum(edges) > 2 else BROWN) * np.median(grey[sheet & light]):
+    darkest = (DARK if sum(edges) > 2 else BROWN) * np.median(grey[sheet & light])
+    if not sure and np.quantile(grey[table], 0.8) > darkest:
         return None
     whole = inner.resize(picture.size, Image.Resampling.BILINEAR).point(lambda value: value > 127 and 255)
     box = whole.getbbox()
