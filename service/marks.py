@@ -109,13 +109,15 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
     for label, mark in marks.items():
         place = places[label]
         underlining = any(_underlines(place, places[other]) for other in much)
-        if underlining or any(_goes_around(mark, place, other) for other in marks.values()):
+        if underlining or any(_goes_around(mark, place, marks[other], places[other]) for other in marks):
             weights[label] = 0
     for label, mark in marks.items():
         if weights[label] < (1 - REST) * weights.sum() and _framing(mark):
             weights[label] = 0
-    marks = {label: labels == label for label in _heavy(weights)}
-    places = {label: extent(mark) for label, mark in marks.items()}
+    left = _heavy(weights)  # without those, others may be no specks
+    marks |= {label: labels == label for label in left if label not in marks}
+    places |= {label: extent(marks[label]) for label in left if label not in places}
+    marks = {label: marks[label] for label in left}
     main = _chosen(weights, marks, places)
     kept, dotted = places[main], _is_blot(marks[main], places[main])
     side, reached = _side(kept), _reached(marks[main])
@@ -164,9 +166,8 @@ def _is_blot(mark: np.ndarray, place: Extent) -> bool:
     return bool(min(height, width) > FULL * max(height, width) and mark.sum() > FULL * height * width)
 
 
-def _goes_around(mark: np.ndarray, place: Extent, other: np.ndarray) -> bool:
+def _goes_around(mark: np.ndarray, place: Extent, other: np.ndarray, inner: Extent) -> bool:
     """Whether a mark is a line around another, closed or nearly so, and that one is large enough to be the digit."""
-    inner = extent(other)
     margin = min(inner[0] - place[0], place[1] - inner[1], inner[2] - place[2], place[3] - inner[3])
     if margin <= 0 or _side(inner) < INNER * _side(place):
         return False
