@@ -3,8 +3,9 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from service.marks import components, extent, levelled
+from service.marks import components, levelled
 from service.outline import four_corners, hull
+from service.shapes import extent
 
 SIDE = 12  # pixels of a box, at least
 REACHING = 0.7  # of its width is what a box's rows reach over …

@@ -7,9 +7,10 @@ from PIL import Image
 
 from service import ink
 from service.boxes import find_box
-from service.marks import extent
+from service.shapes import extent
 
 NEAR = 6  # grey values within which paper counts as of one grey
+AROUND = 0.9  # of the sheet's edge is paper, at least, where that surely is of one grey: shadows reach in from there
 CELLS = 96  # on the longer side, of which the light is made
 REACHES = (0.035, 0.07, 0.14, 0.28)  # broadest pens that the light is estimated for, as shares of the longer side
 DOUBT = 4  # how much more one colour may stand out than the other while both are tried as ink
@@ -114,8 +115,10 @@ def _plain(view: Image.Image) -> tuple[Paper, bool]:
     apart = abs(written @ greys / max(1.0, written.sum()) - level)
     reach = int(min(NEAR, 0.08 * apart))
     near = paper[max(0, level - reach) : level + reach + 1].sum() > 0.9 * paper.sum()
+    around = ((edge > threshold) == dark).mean() > AROUND
     # A drawing has one and the same grey all over, whatever lies between that and the ink.
-    return Paper(Image.new("F", (1, 1), level), dark), bool(near or counts[level] > 0.35 * counts.sum())
+    certain = around and (near or counts[level] > 0.35 * counts.sum())
+    return Paper(Image.new("F", (1, 1), level), dark), bool(certain)
 
 
 def _shadowed(view: Image.Image) -> tuple[list[Paper], float]:

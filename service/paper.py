@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from service.ink import FAINT, strokes
 from service.light import Box, Paper, contrast_with, find_paper, reduced
-from service.marks import extent
+from service.shapes import extent
 from service.sheet import find_sheet
 
 SHEET = 384  # pixels on the longer side while searching

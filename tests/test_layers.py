@@ -37,7 +37,7 @@ LAYERS = [
     ["ink"],
     ["boxes"],
     ["marks"],
-    ["outline"],
+    ["outline", "shapes"],
     ["manifest", "policy"],
     ["engines.core", "errors", "files", "whole"],
 ]
