@@ -11,6 +11,10 @@ export class Refusal extends Error {
   }
 }
 
+/** Whether a failure is no fault of what was asked, and so may be over soon. */
+export const passes = ({ status }) => !(status >= 400 && status < 500) || status === 429;
+export const AGAIN_MS = 2000; // after which it is asked once more
+
 const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
 
 const PATIENCE_MS = 30_000;
