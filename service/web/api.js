@@ -44,12 +44,12 @@ const arrays = async (response) => unpack(await (await response).arrayBuffer());
 const json = async (response) => (await response).json();
 
 /** Nothing of it is kept to train on. */
-export async function predict(picture, query = {}) {
+export async function predict(picture, query) {
   const answer = await json(post("predict", picture, { ...query, feedback: "none" }));
   return { ...answer, ...answer.predictions[0] };
 }
 export const inside = (picture, query = {}) => arrays(post("inside", picture, { ...query, format: "safetensors" }));
-export const occlusion = (picture, query = {}) => json(post("inside/occlusion", picture, query));
+export const occlusion = (picture) => json(post("inside/occlusion", picture, {}));
 const networkPath = ({ name, version }) => `models/${encodeURIComponent(name)}/versions/${version}/network`;
 export const network = (model) => json(ask(networkPath(model)));
 export const weights = (model, query) =>

@@ -122,8 +122,8 @@ function origin(network, position, index) {
 }
 
 function explainSoftmax(network, layer, index) {
-  const { most, powers, sum, shares } = sums.softmax(network.of(layer, "before"));
   const logits = network.of(layer, "before");
+  const { most, powers, sum, shares } = sums.softmax(logits);
   const rows = network.labels.map((label, each) => h("tr", { class: each === index ? "here" : null },
     h("th", { scope: "row" }, label), h("td", {}, number(logits[each])),
     h("td", {}, number(powers[each], 6)), h("td", {}, number(shares[each], 6))));

@@ -22,7 +22,7 @@ export function cellOf(layer, index) {
 
 /** A region: rows and columns from … to (not included), of one map, or of all where `map` is null. */
 const region = (map, rows, columns) => ({ map, rows, columns });
-export const regionOf = ({ map, row, column }) => region(map, [row, row + 1], [column, column + 1]);
+const regionOf = ({ map, row, column }) => region(map, [row, row + 1], [column, column + 1]);
 const whole = (layer) => region(null, [0, gridOf(layer).rows], [0, gridOf(layer).columns]);
 
 /** The region of the layer below that a region comes from. */

@@ -30,9 +30,9 @@ export class Heat {
   }
 
   /** Ask for the picture at hand; `pixels` is what the network sees. A late answer is dropped. */
-  async ask(picture, query, pixels) {
+  async ask(picture, pixels) {
     const number = ++this.asked;
-    const answer = await api.occlusion(picture, query);
+    const answer = await api.occlusion(picture);
     if (number !== this.asked) return;
     this.answer = answer;
     this.pixels = pixels;

@@ -30,7 +30,7 @@ export class Lens extends EventTarget {
   }
 
   /** Paint the view; `until`: only so many values are there yet. */
-  show(network, view, until = Infinity) {
+  show(network, view, until) {
     const values = network.of(this.layer, view.stage);
     if (!values) return;
     const { rows, columns, maps } = gridOf(this.layer);

@@ -78,7 +78,7 @@ const deep = new Latest(async () => {
   clearTimeout(staling);
   document.body.classList.remove("blank");
   clearTimeout(heating);
-  heating = setTimeout(() => heat.ask(picture, {}, arrays["seen.pixels"]).catch((error) => heat.refuse(error)), HEAT_DELAY_MS);
+  heating = setTimeout(() => heat.ask(picture, arrays["seen.pixels"]).catch((error) => heat.refuse(error)), HEAT_DELAY_MS);
 }, (error) => {
   forgetInside();
   refuse(error);

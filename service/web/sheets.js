@@ -53,7 +53,7 @@ export class Sheets extends EventTarget {
   }
 
   /** Paint all maps; outline what the chosen value comes from: one region for each layer up to its own. */
-  show(view, regions = []) {
+  show(view, regions) {
     if (!this.network.values) return;
     this.blocks.forEach(({ layer, thumbs, head, section }, position) => {
       const chosen = layer.name === view.layer;

@@ -50,7 +50,6 @@ export async function offerExamples(list, take) {
     return h("li", {}, h("button", { type: "button", "aria-label": `Example ${name}`, click: pick },
       h("img", { src: path, alt: "", loading: "lazy", width: 40, height: 40 })));
   }));
-  return paths;
 }
 
 /** A picture file as something to draw on: upright, with the colour of its paper. */

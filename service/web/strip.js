@@ -27,8 +27,8 @@ export function start() {
 }
 
 /** Prometheus' text → the sums that we show. */
-export function read(page, time = performance.now()) {
-  const found = { time, requests: 0, seconds: 0, timed: 0, batches: 0, pictures: 0, classes: new Map() };
+function read(page) {
+  const found = { time: performance.now(), requests: 0, seconds: 0, timed: 0, batches: 0, pictures: 0, classes: new Map() };
   for (const line of page.split("\n")) {
     const [, name, labels = "", value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
     const label = (key) => new RegExp(`(?:^|,)${key}="([^"]*)"`).exec(labels)?.[1];
