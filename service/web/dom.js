@@ -12,6 +12,9 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** Rows and columns that each arrow key goes, by its name. */
+export const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
 export const byId = (id) => document.getElementById(id);
 
 /** A number to read, with all its digits in `value`. */

@@ -2,6 +2,7 @@
 
 import { group, h, number, percent, text } from "./dom.js";
 import { cellOf, gridOf, indexOf } from "./geometry.js";
+import { activationOf } from "./network.js";
 import { colour, luminance, paint, reach } from "./palette.js";
 import * as sums from "./sums.js";
 
@@ -139,7 +140,7 @@ function sumLine(layer, parts, total, network, at) {
   const index = at.index ?? indexOf(layer, at);
   const before = network.of(layer, "before")[index], after = network.of(layer)[index];
   const terms = parts.flatMap(([name, value], position) => [position ? " + " : "", result(name, value)]);
-  const activation = { relu: "ReLU", softmax: "softmax" }[layer.activation];
+  const activation = activationOf(layer);
   const ending = activation ? [` → ${activation} → `, result("Result", after)] : [];
   return equation(...terms, " = ", result(activation ? "Total" : "Value", before, total), ...ending);
 }

@@ -1,7 +1,7 @@
 // Why this answer: what the network says with one part of the picture after the other covered.
 
 import * as api from "./api.js";
-import { byId, h, percent } from "./dom.js";
+import { ARROWS, byId, h, percent } from "./dom.js";
 import { greys, outline, paint, reach } from "./palette.js";
 
 const LEAST = 1e-30;
@@ -94,13 +94,12 @@ export class Heat {
   }
 
   keydown(event) {
-    const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-    if (!this.answer || !(event.key in moves)) return;
+    if (!this.answer || !(event.key in ARROWS)) return;
     event.preventDefault();
     const size = this.answer.covered.length;
     const [row, column] = this.place ?? [Math.floor(size / 2), Math.floor(size / 2)];
     const move = (from, by) => (Math.max(0, Math.min(size - 1, from + by)) + 0.5) / size;
-    this.cover(move(row, moves[event.key][0]), move(column, moves[event.key][1]));
+    this.cover(move(row, ARROWS[event.key][0]), move(column, ARROWS[event.key][1]));
   }
 
   /** What the network says with this place covered. */

@@ -5,6 +5,7 @@ import { byId, text } from "./dom.js";
 import { explain } from "./explain.js";
 import { gridOf, trace } from "./geometry.js";
 import { Lens, valueAt } from "./lens.js";
+import { activationOf } from "./network.js";
 import { showPath } from "./path.js";
 import { Sheets } from "./sheets.js";
 import { Steps } from "./steps.js";
@@ -143,6 +144,6 @@ function nameOf(layer, { map, row, column, stage }) {
   const { columns, maps } = gridOf(layer);
   const place = layer.shape.length === 3 ? `${maps > 1 ? `map ${map}, ` : ""}row ${row}, column ${column}`
     : `value ${row * columns + column}`;
-  const activation = { relu: "ReLU", softmax: "softmax" }[layer.activation];
+  const activation = activationOf(layer);
   return `${layer.name}, ${place}${activation ? `, ${stage} ${activation}` : ""}`;
 }

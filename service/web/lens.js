@@ -1,9 +1,9 @@
 // One map enlarged, with a cursor that goes to any of its values: by pointer, finger or arrow keys.
 
+import { ARROWS, text } from "./dom.js";
 import { gridOf, indexOf } from "./geometry.js";
 import { outline, paint, reach } from "./palette.js";
 import { most } from "./sheets.js";
-import { text } from "./dom.js";
 
 const SIDE = 480;
 
@@ -68,13 +68,12 @@ export class Lens extends EventTarget {
   }
 
   keydown(event) {
-    const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-    if (!this.layer || !(event.key in moves)) return;
+    if (!this.layer || !(event.key in ARROWS)) return;
     event.preventDefault();
     const times = event.shiftKey ? 5 : 1;
     const { rows, columns } = gridOf(this.layer);
     const move = (from, by, size) => Math.max(0, Math.min(size - 1, from + by * times));
-    const [down, right] = moves[event.key];
+    const [down, right] = ARROWS[event.key];
     this.go({ row: move(this.view.row, down, rows), column: move(this.view.column, right, columns) });
   }
 

@@ -4,6 +4,9 @@ import * as api from "./api.js";
 
 const SMALL = 50_000; // weights of a layer that are fetched as a whole; of a larger one, those of one value at a time
 
+/** What people call a layer's activation; nothing where it has none. */
+export const activationOf = ({ activation }) => ({ relu: "ReLU", softmax: "softmax" })[activation];
+
 export class Network {
   constructor(description) {
     this.name = description.model;

@@ -2,6 +2,7 @@
 
 import { h, group } from "./dom.js";
 import { gridOf } from "./geometry.js";
+import { activationOf } from "./network.js";
 import { outline, paint, reach } from "./palette.js";
 
 export class Sheets extends EventTarget {
@@ -93,7 +94,6 @@ function describe(layer) {
     flatten: "all values in one row",
     dense: "every value from all values",
   };
-  const activation = { relu: "ReLU", softmax: "softmax" }[layer.activation];
   const parameters = layer.parameters ? `${group(layer.parameters)} parameters` : null;
-  return [words[layer.kind], activation, parameters].filter(Boolean).join(" · ");
+  return [words[layer.kind], activationOf(layer), parameters].filter(Boolean).join(" · ");
 }
