@@ -252,7 +252,7 @@ def test_old_pictures_go_although_none_is_written(tmp_path: Path, store: Store, 
     assert not old.exists()
 
 
-def test_memory_is_bounded(tmp_path: Path, store: Store, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded(tmp_path: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feedback, "RECENT", 10)
     for number in range(30):
         ask(client, 3, request_id=f"n{number}")

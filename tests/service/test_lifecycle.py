@@ -183,11 +183,6 @@ def link_out(folder: Path) -> None:
     folder.symlink_to(folder.parents[2] / "elsewhere")
 
 
-def is_a_file(folder: Path) -> None:
-    shutil.rmtree(folder)
-    folder.write_text("")
-
-
 BROKEN = [remove_graph, damage_graph, remove_manifest, cut_manifest, link_out]
 
 

@@ -112,7 +112,7 @@ def test_other_things_are_not_included(client: TestClient, include: str) -> None
     assert answer.json()["expected"] == "seen"
 
 
-def test_colours_are_shown(client: TestClient) -> None:
+def test_colours_are_shown() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     shown = seen.show(Seen(pixels), Input("image", (6, 8, 3), preparation="fit"))
     np.testing.assert_array_equal(pixels_of(shown), pixels)

@@ -99,7 +99,7 @@ def test_every_weight_is_written_once(version: Path) -> None:
     assert 4 * 1_199_882 < sizes < 4 * 1_199_882 + 2_000
 
 
-def test_manifest_keeps_the_contract(version: Path, manifest: Manifest) -> None:
+def test_manifest_keeps_the_contract(version: Path) -> None:
     written = Manifest.read(version)
     assert (written.name, written.version, version.name) == ("tiny", 1, "1")
     assert written.input.shape == (28, 28, 1)

@@ -93,7 +93,7 @@ def test_damaged_weights_are_named(tmp_path: Path) -> None:
         transfer.load_start(folder)
 
 
-def test_other_network_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(transfer.SHAPES, "conv_2", ((5, 5, 32, 64), (64,)))
     with pytest.raises(TrainingError, match=r"has not the convolutions of the documented network: .*\(5, 5, 32, 64\)"):
         transfer.load_start(FOLDER)

@@ -158,7 +158,7 @@ def test_what_the_network_sees_is_shown_with_what_was_done(open_page: Open, five
     assert np.array_equal(np.array(shown).reshape(280, 280, 4)[5::10, 5::10, 0], five["pixels"])
 
 
-def test_written_out_sums_are_right(open_page: Open, five: dict[str, NDArray[Any]], address: str) -> None:
+def test_written_out_sums_are_right(open_page: Open, five: dict[str, NDArray[Any]]) -> None:
     page = open_page()
     example(page, "5", "5")
     random = np.random.default_rng(5)
