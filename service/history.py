@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from service.policy import locked
+from service.files import locked
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
-from service import policy, serving
+from service import serving
 from service.errors import BadVersion, ModelError
+from service.files import locked
 from service.repository import Repository
 from service.serving import Tried
 from service.settings import Settings
@@ -70,7 +71,7 @@ class Loader:
 
     def turn(self) -> AbstractContextManager[None]:
         """A worker's turn to load, which takes a whole core."""
-        return policy.locked(self.repository.root.resolve()) if self.considerate else nullcontext()
+        return locked(self.repository.root.resolve()) if self.considerate else nullcontext()
 
     def refused(self, name: str) -> dict[int, int]:
         """The refused versions of a model, with a stamp of their files as they are now."""

@@ -11,17 +11,14 @@
 Without the file, the newest version serves. Whoever writes it does so under a lock, and it appears whole or not at all.
 """
 
-import fcntl
-import os
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.errors import BadPolicy, shown, wanted
-from service.files import whole
+from service.files import locked, whole
 
 FILE = "policy.json"
 MAX_BYTES = 64 * 1024
@@ -275,17 +272,6 @@ def change(folder: Path, edit: Callable[[Policy], Policy]) -> bool:
         if new != old:
             write(folder, new)
         return new != old
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Alone in `folder`, among all who ask."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def write(folder: Path, policy: Policy) -> None:
