@@ -43,27 +43,8 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        with ExitStack() as stack:
-            metrics = Metrics(CollectorRegistry())
-            registry = Registry(settings)
-            lifecycle = Lifecycle(settings, metrics, registry, board or Board())
-            control = Control(lifecycle)
-            await lifecycle.start()
-            control.start()
-            feedback = Feedback(settings.feedback, settings, metrics) if settings.feedback else None
-            if feedback is not None:
-                feedback.start()
-                stack.callback(feedback.close)
-            microscope = stack.enter_context(closing(Microscope())) if settings.inside else None
-            shared = Shared(settings, metrics, registry, control, feedback, microscope)
-            stack.enter_context(draining(shared, lifecycle.board))
-            stack.enter_context(Watchdog(registry, settings.hang_s))
-            gc.freeze()  # what is loaded stays: the collector need not look at it again
-            async with over_grpc(shared):
-                yield {"shared": shared}
-            control.close()
-            await lifecycle.close()
-            metrics.leave()
+        async with living(settings, board or Board()) as shared:
+            yield {"shared": shared}
 
     api = Api(
         title="Convolve",
@@ -87,6 +68,32 @@ def create_app(settings: Settings, board: Board | None = None) -> Door:
     api.add_exception_handler(HTTPException, on_http_error)
     api.add_exception_handler(Exception, on_failure)
     return Door(api, [route for router in DIALECTS for route in router.routes if isinstance(route, HotRoute)])
+
+
+@asynccontextmanager
+async def living(settings: Settings, board: Board) -> AsyncIterator[Shared]:
+    """What the routes share: there before the first request, and let go in reverse after the last."""
+    with ExitStack() as stack:
+        metrics = Metrics(CollectorRegistry())
+        registry = Registry(settings)
+        lifecycle = Lifecycle(settings, metrics, registry, board)
+        control = Control(lifecycle)
+        await lifecycle.start()
+        control.start()
+        feedback = Feedback(settings.feedback, settings, metrics) if settings.feedback else None
+        if feedback is not None:
+            feedback.start()
+            stack.callback(feedback.close)
+        microscope = stack.enter_context(closing(Microscope())) if settings.inside else None
+        shared = Shared(settings, metrics, registry, control, feedback, microscope)
+        stack.enter_context(draining(shared, board))
+        stack.enter_context(Watchdog(registry, settings.hang_s))
+        gc.freeze()  # what is loaded stays: the collector need not look at it again
+        async with over_grpc(shared):
+            yield shared
+        control.close()
+        await lifecycle.close()
+        metrics.leave()
 
 
 def name_of(route: APIRoute) -> str:
