@@ -62,8 +62,8 @@ async def look_inside(request: Request) -> Response:
     }
     if wants_binary(request, asked):
         return binary({**values, "seen.pixels": seen.pixels}, facts)
-    shown = seen.pixels[:, :, 0] if seen.pixels.shape[2] == 1 else seen.pixels
-    facts["seen"] = {**tell(seen), "pixels": np.ascontiguousarray(shown)}
+    pixels = seen.pixels[:, :, 0] if seen.pixels.shape[2] == 1 else seen.pixels
+    facts["seen"] = {**tell(seen), "pixels": np.ascontiguousarray(pixels)}
     facts["layers"] = [
         {
             "name": layer.name,

@@ -30,9 +30,10 @@ from service.state import Shared
 
 router = APIRouter(tags=["predict"], route_class=HotRoute)
 
-
 FIELDS = {"image": False, "images": True}
 """What JSON may have: one picture, or a list."""
+URL_ENCODED = "application/x-www-form-urlencoded"
+"""What curl calls a body of which nobody says otherwise."""
 YIELD_EVERY = 32
 """Pictures that are shown before others get a turn of the loop."""
 NONE = Answers(np.empty((0, 0), np.float32))
@@ -131,24 +132,24 @@ def take_apart(body: bytes, request: Request, serving: Serving, max_pictures: in
         check_count(len(plain), max_pictures)
         return plain
     content_type = request.headers.get("content-type", "")
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "multipart/form-data":
         return [*bodies.files(body, content_type, max_pictures)]
-    if kind == "application/json" or kind.endswith("+json") or body.lstrip()[:1] in (b"{", b"["):
+    if media_type == "application/json" or media_type.endswith("+json") or body.lstrip()[:1] in (b"{", b"["):
         return from_json(tensors.parse(body), serving.manifest.input.shape, max_pictures)
-    if kind == "application/x-www-form-urlencoded" and re.match(rb"[\w.%+\[\]-]{1,64}=", body):
+    if media_type == URL_ENCODED and re.match(rb"[\w.%+\[\]-]{1,64}=", body):
         raise UnsupportedMediaType(
             "the body is a URL-encoded form, which carries no files",
             expected="the picture file itself, multipart/form-data, or application/json",
             found=shown(body[:40].decode("latin-1")),
             fix="curl --data-binary @seven.png …/predict",
         )
-    if kind.startswith("image/") or kind in ("", "application/octet-stream", "application/x-www-form-urlencoded"):
+    if media_type.startswith("image/") or media_type in ("", "application/octet-stream", URL_ENCODED):
         return [body]  # `pictures` says what it is instead
     raise UnsupportedMediaType(
         "the body is neither a picture nor a form nor JSON",
         expected="a PNG, JPEG, WebP, BMP or GIF file, multipart/form-data, or application/json",
-        found=shown(kind),
+        found=shown(media_type),
         fix="curl --data-binary @seven.png …/predict",
     )
 
