@@ -16,8 +16,6 @@ ELSEWHERE = frozenset({"CONVOLVE_DATA", "CONVOLVE_URL"})
 """Variables with our prefix that other parts of the project read."""
 TOGETHER = 2
 """Threads that compute for a worker whose neighbours rest: a small network gains little from more."""
-
-
 LEAST_TOKEN = 16
 """Characters that nobody guesses."""
 DAY_S = 86_400

@@ -85,8 +85,6 @@ TEACHER = Recipe(epochs=20, patience=20, blank=0, dropout=(0.15, 0.4), optimizer
 SOFTENING = 4.0
 """Temperature of the teacher's answers: divides logarithms, so that the small probabilities say something too. Labels
 tell less than 2, and 2 a little less than 4."""
-
-
 LEAST_STEPS = 600
 """Steps of a whole run, at least: of fewer, a small set is hardly learnt."""
 LEAST_BATCH = 8

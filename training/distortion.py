@@ -12,6 +12,9 @@ from training.datasets import Pixels
 Strokes: TypeAlias = NDArray[np.float32]
 """Pictures (n, height, width), 0 to 255."""
 
+CONTROLS = 7
+"""Points along each side that a bend is drawn for: one in about five pixels, as far apart as the parts of a digit."""
+
 
 def distort(pictures: Pixels, recipe: Recipe, random: np.random.Generator) -> Pixels:
     """Give each picture a distortion of its own, in NumPy: a few milliseconds for 128 pictures.
@@ -67,10 +70,6 @@ def sample(pictures: Pixels, places: NDArray[np.float32]) -> Pixels:
     lower = padded[first + stride] * (1 - right) + padded[first + stride + 1] * right
     result: Pixels = np.rint(upper * (1 - down) + lower * down).astype(np.uint8)
     return result
-
-
-CONTROLS = 7
-"""Points along each side that a bend is drawn for: one in about five pixels, as far apart as the parts of a digit."""
 
 
 def draw_bends(count: int, height: int, width: int, recipe: Recipe, random: np.random.Generator) -> NDArray[np.float32]:
