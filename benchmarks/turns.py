@@ -4,6 +4,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from benchmarks import ceiling, load, processes
 from benchmarks.bodies import Request
@@ -18,6 +19,15 @@ Side = tuple[Contestant, tuple[int, ...]]
 """Who takes part, and with how many callers."""
 
 
+class Up(NamedTuple):
+    """A server that is up and warm."""
+
+    contestant: Contestant
+    callers: tuple[int, ...]
+    port: int
+    sent: list[Request]
+
+
 def take_turns(work: str, sides: Sequence[Side], rounds: int, seconds: int) -> Iterator[Row]:
     """Rows of one work, without processor time and memory, in which those who wait would be counted along.
 
@@ -29,30 +39,38 @@ def take_turns(work: str, sides: Sequence[Side], rounds: int, seconds: int) -> I
         rounds: With each number of callers.
         seconds: Of a run.
     """
-    try:
-        with ExitStack() as stack:
-            up: list[tuple[Side, int, list[Request]]] = []
-            for contestant, callers in sides:
-                setup, name = door(contestant, work)
-                sent = requests(setup, name)
-                with processes.confined(contestant.cores):
-                    port, _ = stack.enter_context(serving(contestant, setup, sent[0]))
-                    load.warm_up(port, sent, max(callers))
-                up.append(((contestant, callers), port, sent))
-            for count in sorted({count for _, callers in sides for count in callers}):
-                for number in range(rounds):
-                    for (contestant, callers), port, sent in up:
-                        if count in callers:
-                            row = {"kind": "run", "contestant": contestant.name, "round": number, "work": work}
-                            row |= {"callers": count, "pictures": WORKS[work].pictures}
-                            with processes.confined(contestant.cores):
-                                row |= figures(port, sent, count, seconds * WORKS[work].length)
-                            yield row
-                    if WORKS[work].bulk:
-                        yield from ceilings(work, number, seconds)
-    except (load.BadRun, WrongAnswer) as error:
-        print(work, error, file=sys.stderr)
-        yield {"kind": "failure", "contestant": contestant.name, "work": work, "failure": str(error)}
+    with ExitStack() as stack:
+        up: list[Up] = []
+        for contestant, callers in sides:
+            try:
+                up.append(bring_up(stack, contestant, callers, work))
+            except (load.BadRun, WrongAnswer) as error:
+                print(work, error, file=sys.stderr)
+                yield {"kind": "failure", "contestant": contestant.name, "work": work, "failure": str(error)}
+                return
+        counts = sorted({count for _, callers in sides for count in callers})
+        for count, number in itertools.product(counts, range(rounds)):
+            yield from (run(each, work, number, count, seconds) for each in up if count in each.callers)
+            if WORKS[work].bulk:
+                yield from ceilings(work, number, seconds)
+
+
+def bring_up(stack: ExitStack, contestant: Contestant, callers: tuple[int, ...], work: str) -> Up:
+    """Start a server for a work, as long as the stack lasts, and warm it up. Errors as in `serving`."""
+    setup, name = door(contestant, work)
+    sent = requests(setup, name)
+    with processes.confined(contestant.cores):
+        port, _ = stack.enter_context(serving(contestant, setup, sent[0]))
+        load.warm_up(port, sent, max(callers))
+    return Up(contestant, callers, port, sent)
+
+
+def run(side: Up, work: str, number: int, callers: int, seconds: int) -> Row:
+    """The row of one turn."""
+    with processes.confined(side.contestant.cores):
+        found = figures(side.port, side.sent, callers, seconds * WORKS[work].length)
+    about = {"kind": "run", "contestant": side.contestant.name, "round": number, "work": work}
+    return {**about, "callers": callers, "pictures": WORKS[work].pictures, **found}
 
 
 def start_in_turns(contestants: Sequence[Contestant], rounds: int) -> Iterator[Row]:
