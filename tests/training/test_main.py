@@ -6,7 +6,7 @@ import pytest
 
 from service.manifest import Manifest
 from training import __main__ as command
-from training import checkpoint
+from training import checkpoint, sources, strokes
 from training import export as command_export
 from training.checkpoint import Progress
 from training.config import RECIPES, Config
@@ -203,7 +203,12 @@ def test_environment_stands_behind_the_flags(monkeypatch: pytest.MonkeyPatch) ->
     assert config.recipe.epochs == 7
 
 
-def test_seed_does_not_change_the_validation_part(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seed_does_not_change_the_validation_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for digit in (3, 7):
+        (tmp_path / "digits" / str(digit)).mkdir(parents=True)
+        for hand in range(10):
+            strokes.draw(digit, size=(28, 28), seed=hand).save(tmp_path / "digits" / str(digit) / f"{hand}.png")
+    monkeypatch.setattr(command, "load", sources.load)
     seen = []
 
     def look(_: Config, __: object, validation: object, ___: object) -> None:
@@ -211,5 +216,7 @@ def test_seed_does_not_change_the_validation_part(tiny: Dataset, monkeypatch: py
         raise TrainingError("seen enough")
 
     monkeypatch.setattr("training.train.train", look)
-    assert [command.main(["--seed", seed]) for seed in ("1", "2")] == [1, 1]
+    flags = ["--data", str(tmp_path / "digits"), "--name", "digits"]
+    assert [command.main([*flags, "--seed", seed]) for seed in ("1", "2")] == [1, 1]
+    assert len(seen) == 2
     assert seen[0] == seen[1]
