@@ -36,7 +36,7 @@ def draining(shared: Shared, board: Board) -> Iterator[None]:
 
     def on_sigterm(number: int, frame: FrameType | None) -> None:
         alone = shared.settings.processes == 1
-        # To this worker and to all of them, in whatever order: that is one wish, where a group is sent the signal.
+        # A signal to the whole process group comes twice, by itself and from the manager, in either order: one wish.
         again = shared.draining and (alone or board.wishes != 1)
         shared.ending = alone or board.wishes > 0
         if again or not shared.settings.drain_s:

@@ -16,7 +16,7 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
 
     Args:
         path: Where it appears; the folder is there.
-        lasting: Also after a power cut, which takes a while to make sure of.
+        lasting: It is still there after a power cut; to make sure of that takes a while.
 
     Raises:
         OSError: It can not be written; what is at `path` is as it was, and nothing else is left.

@@ -13,8 +13,8 @@ def read(folder: Path, manifest: Manifest) -> openvino.Model:
     """The network that `manifest.novelty` names.
 
     Raises:
-        BadVersion: Not from this version's pixels to one score for each.
-        RuntimeError: No network.
+        BadVersion: It does not take this version's pictures, or gives something else than one score for each.
+        RuntimeError: The file holds no network.
     """
     assert manifest.novelty is not None  # noqa: S101 - for the caller to know
     network = CORE.read_model(folder / manifest.novelty.network)

@@ -22,8 +22,8 @@ class Repository:
         return sorted(name for name in names if self.versions(name))
 
     def misnamed(self) -> list[str]:
-        """Folders that are nothing to us for their names: such as hold versions, but are not called like a model, and
-        numbers in a model's that are none of a version.
+        """Folders that are passed over for their names: those that hold versions, but are not called as a model may be,
+        and those in a model's folder whose number can be no version's.
         """
         models = [path for path in folders(self.root) if not NAME.fullmatch(path.name) and numbers(path)]
         inside = [path for folder in folders(self.root) if NAME.fullmatch(folder.name) for path in folders(folder)]

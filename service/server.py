@@ -30,8 +30,8 @@ from service.whole import WHOLE
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 0.02
-"""Seconds that a worker with more callers than another leaves new ones to that other, which may be in the middle of a
-batch, or have no core; and then, in which it takes them all the same."""
+"""Seconds for which a worker with more callers than another leaves new ones to the other, which may be in the middle of
+a batch, or without a core. Then, for as long again, it takes them all the same."""
 GLANCE_S = 0.001
 """Seconds between two looks at whether it still has more; the loop knows no shorter ones."""
 SO_ATTACH_FILTER = 26
@@ -181,9 +181,8 @@ def turn_away(listener: socket.socket) -> None:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, but the head and the body of an answer leave together: one system call, and one wake-up there. Most
-    answers come as a whole. Who sends a head without end, or none, has to go. And who is refused while still sending
-    gets to read why.
+    """uvicorn's, but the head and the body of an answer leave together, which is one system call here, and wakes the
+    caller once. Who sends a head without end, or none, has to go. Who is refused while still sending gets to read why.
     """
 
     def __init__(
@@ -198,8 +197,8 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, state, app_state, loop)
         self.head_s = head_s
         self.lose = lose
-        self.loose = 0  # bytes that were neither the end of a head nor of a body
-        self.goes_on = False  # whether this piece was
+        self.loose = 0  # bytes since a head last began or ended, or some of a body came
+        self.goes_on = False  # whether one of these has happened in the piece at hand
         self.in_head = False
         self.passing = False  # whether what is parsed is a head that stands for one which was answered already
         self.patience: asyncio.TimerHandle | None = None

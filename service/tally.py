@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 PAGE = 4096
 """Bytes of a new file."""
 BESIDE = 64
-"""Bytes of a number beside its name, amply."""
+"""Bytes that a number takes beside its name: more than enough."""
 
 
 class File(MmapedDict):

@@ -22,8 +22,8 @@ TOLERANCE = 1e-5
 MARGIN = 0.001
 """Share of the validation pictures that a version may get wrong beyond what the newest one gets wrong, at least."""
 CERTAINTY = 1.645
-"""Standard errors of that difference that it may be, where they are more: beyond them one is worse with a certainty of
-95 %. The newest version is one that was chosen, by luck too, and an equal one must not be refused for having less."""
+"""Or so many standard errors of the difference, where that is more: beyond them, a version is worse with 95 %
+certainty. The newest one was chosen, by luck too, and an equal one must not be refused for having less of it."""
 SLOWDOWN = 3.0
 """How many times as long as the newest version's an answer may take, both in f32: which arithmetic a version is served
 in depends on the processor, and on a few pictures of validation."""

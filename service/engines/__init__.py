@@ -74,7 +74,7 @@ def load(
         folder: One version, with saved_model.pb.
         manifest: What the version says of itself.
         threads: How many may compute.
-        precision: `f32`, `bf16`, `int8`, or `auto`; f32 where the version or the processor has not what is asked for.
+        precision: `f32`, `bf16`, `int8`, or `auto`; f32 where the version or the processor lacks that.
         spare: How many more, at times. Only OpenVINO's small networks make use of them.
         at_once: Be there as soon as pictures can be answered at all, and quick a moment later.
 

@@ -19,8 +19,8 @@ time, and where its kernel is 1 × 1 about as much as `brgconv`."""
 OTHERS = "jit_avx512"
 """Where the processor has no such instructions, there are no such kernels, and OpenVINO goes by its own order."""
 WISH = "primitives_priority"
-"""What it calls the attribute of a layer that names kernels to prefer. Python can set attributes to text only, and so
-has this one from a network that was read."""
+"""OpenVINO's name for the attribute of a layer that lists the kernels to prefer. Python can set attributes to text
+only, which is not looked at here: so the attribute is taken from a network that was read."""
 NETWORK = f"""<net name="wish" version="11"><layers>
 <layer id="0" name="pixels" type="Parameter" version="opset1"><data shape="1" element_type="u8"/>
 <rt_info><attribute name="{WISH}" version="0" value="{OTHERS}"/></rt_info>

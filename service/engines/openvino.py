@@ -190,7 +190,7 @@ def choose(asked: str, manifest: Manifest, capabilities: list[str]) -> str:
         capabilities: What the processor has instructions for, in OpenVINO's words.
 
     Returns:
-        What was asked for, or f32 where the version or the processor has it not. For `auto` the quickest that costs
+        What was asked for, or f32 where the version or the processor lacks that. For `auto` the quickest that costs
         at most `MAX_LOSS` and `MAX_DIFFERENCE`.
     """
     measured = manifest.precisions
