@@ -539,6 +539,68 @@ def test_photographs_look_like_the_drawing(kind: str) -> None:
     assert sorted(likeness)[1] > 0.85, likeness
 
 
+def beside(sheet: Image.Image, kind: str) -> Image.Image:
+    """The sheet with what a hand, a hole, a window or a screen adds to it."""
+    (width, height), draw = sheet.size, ImageDraw.Draw(sheet)
+    if kind == "circled":
+        draw.ellipse((40, 20, width - 40, height - 20), outline=20, width=5)
+    elif kind == "underlined":
+        draw.line((90, 262, 195, 258), fill=20, width=6)
+    elif kind == "holes":
+        page = Image.new("L", (width + 100, height), 255)
+        page.paste(sheet, (100, 0))
+        for y in (60, 220):
+            ImageDraw.Draw(page).ellipse((16, y - 24, 64, y + 24), fill=10)
+        return page
+    elif kind == "canvas":
+        screen = Image.new("L", (width + 200, height + 200), 30)
+        screen.paste(sheet, (100, 100))
+        return screen
+    elif kind in ("half", "corner"):  # of it lies in the shade
+        shade = Image.new("L", sheet.size, 255)
+        far = height if kind == "half" else height // 3
+        ImageDraw.Draw(shade).polygon([(0, 0), (width if kind == "half" else width // 3, 0), (0, far)], fill=150)
+        return ImageChops.multiply(sheet, shade)
+    elif kind == "blinds":
+        shade = Image.new("L", sheet.size, 255)
+        for y in range(0, height, 56):
+            ImageDraw.Draw(shade).polygon([(0, y), (width, y + 12), (width, y + 40), (0, y + 28)], fill=170)
+        return strokes.photograph(ImageChops.multiply(sheet, shade.filter(ImageFilter.GaussianBlur(2))), noise=3)
+    return sheet
+
+
+@pytest.mark.parametrize("kind", ["circled", "underlined", "holes", "canvas", "half", "corner", "blinds"])
+def test_what_lies_beside_a_digit_is_not_read(kind: str) -> None:
+    likeness = []
+    for digit in range(10):
+        sheet = strokes.draw(digit, size=(280, 280), height=0.5, seed=3)
+        clean = pictures.prepare(sheet, DIGIT)
+        likeness.append(alike(pictures.prepare(beside(sheet, kind), DIGIT), clean))
+    assert sorted(likeness)[1] > 0.85, likeness
+
+
+def test_a_digit_of_dots_is_one() -> None:
+    for digit in range(10):
+        whole = np.array(strokes.draw(digit, size=(400, 400), pen=0.06))
+        dots = np.full_like(whole, 255)
+        for y in range(10, 400, 28):
+            for x in range(10, 400, 28):
+                if whole[y - 6 : y + 7, x - 6 : x + 7].min() < 128:
+                    dots[y - 6 : y + 7, x - 6 : x + 7] = 20
+        box = pictures.inspect(Image.fromarray(dots), DIGIT).box
+        assert box is not None
+        top, bottom = np.flatnonzero((dots < 128).any(axis=1))[[0, -1]]
+        assert box[1] < top + 14
+        assert box[3] > bottom - 14
+
+
+def test_a_small_crop_of_a_photograph_is_not_taken_for_an_empty_sheet() -> None:
+    for digit in range(10):
+        sheet = strokes.draw(digit, size=(32, 32), height=0.7, ink=(150, 140, 130), paper=(90, 100, 120))
+        light = np.linspace(0.6, 1.2, 32)[:, np.newaxis, np.newaxis]
+        assert prepare(encode(Image.fromarray((np.array(sheet) * light).astype(np.uint8)))).any()
+
+
 @pytest.mark.parametrize("turn", [0, 5])
 def test_a_box_darker_than_the_digit_is_no_digit(turn: int) -> None:
     likeness = []
