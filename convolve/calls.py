@@ -79,6 +79,11 @@ class Call(Generic[T]):
         return self.read(outcome)
 
 
+def given(options: Options) -> dict[str, Any]:
+    """Those that say something: None is as if it were left out."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def predict(source: Source, options: Options) -> Call[Prediction]:
     """One picture; what is wrong with it is raised."""
 
@@ -88,7 +93,7 @@ def predict(source: Source, options: Options) -> Call[Prediction]:
             raise prediction
         return prediction
 
-    return Call(method="POST", path="predict", params=dict(options), body=body_of([source]), read=read)
+    return Call(method="POST", path="predict", params=given(options), body=body_of([source]), read=read)
 
 
 def predict_many(sources: Sequence[Source], options: Options) -> Call[list[Prediction | Problem]]:
@@ -105,7 +110,7 @@ def predict_many(sources: Sequence[Source], options: Options) -> Call[list[Predi
     return Call(
         method="POST",
         path="predict",
-        params=dict(options),
+        params=given(options),
         body=body_of(sources),
         read=read,
         # A call with one picture is refused as a whole where that picture is bad.

@@ -157,19 +157,19 @@ def predict(client: Client, flags: argparse.Namespace, output: Output) -> int:
 def find(arguments: Iterable[str]) -> Iterator[str]:
     """Files by their names; those of a folder, hidden ones left out; and those that a quoted pattern finds."""
     for argument in arguments:
-        if Path(argument).exists() or argument == STDIN:
+        if os.path.exists(argument) or argument == STDIN:
             yield from walk(argument)
             continue
         found = sorted(glob(argument, recursive=True))
         for each in found or [argument]:
-            if not (Path(each).is_dir() and "**" in argument):  # which finds what is in it by itself
+            if not (os.path.isdir(each) and "**" in argument):  # which finds what is in it by itself
                 yield from walk(each)
 
 
 def walk(name: str) -> Iterator[str]:
     """The pictures of a folder; or the file itself, whatever it is."""
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(name):
         inside = (each.relative_to(path) for each in path.rglob("*") if is_picture(each))
         seen = (each for each in inside if not any(part.startswith(".") for part in each.parts))
         yield from (str(path / each) for each in sorted(seen))
@@ -178,7 +178,8 @@ def walk(name: str) -> Iterator[str]:
 
 
 def is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    # What can not be looked at counts: its row will say why.
+    return path.suffix.lower() in SUFFIXES and (os.path.isfile(path) or not os.path.exists(path))
 
 
 def picture(name: str) -> Picture:

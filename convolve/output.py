@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from io import TextIOWrapper
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -126,6 +127,8 @@ def plain(text: str) -> str:
 def opened(path: str | None) -> Iterator[TextIO]:
     """A file to write, or stdout, which stays open."""
     if path is None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a name that it can not write spoils no table
         try:
             yield sys.stdout
         finally:

@@ -116,6 +116,23 @@ class Board:
         self.shut()
         self.applied[self.slot] = GONE
 
+    def bury(self, folder: Path) -> list[int]:
+        """Let nobody wait for workers that have ended without a word: the kernel has freed their locks.
+
+        Args:
+            folder: See `claim`.
+
+        Returns:
+            Their slots.
+        """
+        dead = []
+        for slot in range(self.taken):
+            if self.applied[slot] != GONE and slot != self.slot and is_free(folder, slot):
+                self.callers[slot] = self.applied[slot] = GONE
+                self.computed[slot] = 0
+                dead.append(slot)
+        return dead
+
     def everywhere(self, total: int) -> bool:
         """Whether all workers have applied so much, and the same serves in each."""
         digest = self.digests[self.slot]
@@ -146,3 +163,13 @@ def claim(folder: Path) -> tuple[int, IO[str]]:
         except BlockingIOError:
             lock.close()
     return slot, lock
+
+
+def is_free(folder: Path, slot: int) -> bool:
+    """Whether nobody holds the lock of a slot."""
+    with (folder / f"slot-{slot}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True

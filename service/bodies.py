@@ -1,6 +1,7 @@
 """Request bodies: read within caps, and multipart forms taken apart."""
 
 import asyncio
+import re
 import zlib
 
 from python_multipart.exceptions import FormParserError
@@ -16,6 +17,8 @@ AUTOMATIC = zlib.MAX_WBITS | 32
 """zlib's word for: gzip or zlib, whichever the header says."""
 BARE = -zlib.MAX_WBITS
 """zlib's word for: deflate without a header. Some callers mean this by "deflate"."""
+FILENAME = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
+"""Also in the form of RFC 5987, `filename*`. To take the header apart would take a thousand times as long."""
 GZIP = b"\x1f\x8b"
 MAX_FIELDS = 64
 """Parts of a form that are no pictures, at most."""
@@ -190,9 +193,7 @@ class Form(MultipartParser):
 
     def header_value(self, data: bytes, start: int, end: int) -> None:
         if self.header == b"content-disposition":
-            value = data[start:end]
-            # In the form of RFC 5987, `filename*`, it is not among those that the library knows.
-            self.has_name = b"filename" in parse_options_header(value)[1] or b"filename*=" in value.lower()
+            self.has_name = FILENAME.search(data, start, end) is not None
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
         self.data.append(data[start:end])

@@ -27,6 +27,7 @@ from service.history import Event
 from service.lifecycle import Lifecycle
 from service.policy import PREVIOUS, STABLE, Plan, Policy
 from service.registry import Registry
+from service.tally import forget_gauges
 from service.trial import Began
 from service.verdict import Numbers, Verdict, judge
 
@@ -238,7 +239,11 @@ class Control:
         asked = self.board.ask()
         await self.lifecycle.refresh()
         end = time.monotonic() + self.settings.apply_s
+        tally = self.lifecycle.metrics.tally
         while not self.board.everywhere(asked):
+            if tally is not None:
+                for dead in self.board.bury(tally.folder):
+                    forget_gauges(tally.folder, dead)
             if time.monotonic() > end:
                 raise NotEverywhere(
                     "the change is written, but a worker has not followed yet",

@@ -109,12 +109,13 @@ class Feedback:
         self.tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """See that the folder can be written, and listen to the other workers.
-
-        Raises:
-            OSError: It can not.
+        """Listen to the other workers. What hinders the folder is in the log: a worker that takes another's place
+        answers without it.
         """
-        (self.root / CLAIMS).mkdir(parents=True, exist_ok=True)
+        try:
+            (self.root / CLAIMS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            logger.error("no pictures can be kept in %s: %s", self.root, error.strerror)
         self.tasks.append(asyncio.create_task(self.age()))
         if self.settings.processes > 1:
             self.tasks.append(asyncio.create_task(self.watch()))

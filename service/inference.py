@@ -263,7 +263,10 @@ def files_of(data: memoryview | list[Any] | tensors.Numbers, count: int) -> list
     if isinstance(data, np.ndarray):
         data = data.tolist()
     if isinstance(data, list):
-        for value in flatten(data, count):
+        values = flatten(data, count)
+        if len(values) != count:
+            raise wrong_size(f"{count:,} elements", f"{len(values):,}")
+        for value in values:
             text = value.get("b64") if isinstance(value, dict) else value
             if not isinstance(text, str | bytes):
                 raise BadBody("an element of BYTES is no text", expected="base64 of a picture file")

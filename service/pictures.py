@@ -183,7 +183,7 @@ def open_picture(data: bytes, *, max_pixels: int) -> Image.Image:
     if kind is None:
         raise _refusal(data)
     small = len(data) < SMALL_BYTES
-    if kind == "JPEG" and not small and data.count(b"\xff\xda") > SCANS:
+    if kind == "JPEG" and data.count(b"\xff\xda") > SCANS:
         raise BadPicture("The JPEG file has too many scans", expected=f"at most {SCANS} scans")
     file = io.BytesIO(data) if small else Parts(data, PARTS_OF_HEADER)
     try:

@@ -250,7 +250,8 @@ def stamp(folder: Path) -> Stamp:
         found = (folder / FILE).lstat()
     except OSError:
         return ()
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
+    # The last is set by the system alone: who copies may keep the others.
+    return (found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns)
 
 
 def change(folder: Path, edit: Callable[[Policy], Policy]) -> bool:

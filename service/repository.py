@@ -40,7 +40,8 @@ class Repository:
             files = [(str(path), path.lstat()) for path in islice(self.folder(name, version).rglob("*"), MAX_FILES)]
         except OSError:
             return 0
-        return hash(tuple(sorted((path, found.st_size, found.st_mtime_ns) for path, found in files)))
+        # A copy may keep all but the time of the change, which is the system's.
+        return hash(tuple(sorted((path, found.st_size, found.st_mtime_ns, found.st_ctime_ns) for path, found in files)))
 
     def folder(self, name: str, version: int) -> Path:
         """Where a version lies."""

@@ -283,6 +283,10 @@ class Protocol(HttpToolsProtocol):
         self.scope["extensions"] = {WHOLE: {"send": self.whole}}
         self.in_head = self.goes_on = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.in_head:  # else it stands behind the body, and is none of the request's (RFC 9110, section 6.5.1)
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self.in_head = False
         self.goes_on = True

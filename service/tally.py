@@ -6,6 +6,7 @@ not to a process: a worker that replaces a dead one goes on counting where that 
 """
 
 import logging
+import mmap
 import os
 import re
 import warnings
@@ -49,7 +50,13 @@ class File(MmapedDict):
 
         When a file grows it is mapped once more, and views of the mapping before stay good: they share the memory.
         """
-        reserve(self._f.fileno(), self._used + len(key.encode()) + BESIDE)
+        size = self._used + len(key.encode()) + BESIDE
+        reserve(self._f.fileno(), size)
+        if size > len(self._m):  # the library would take a mapping that fails for one that did not
+            longer = max(2 * len(self._m), size)
+            self._f.truncate(longer)
+            self._m = mmap.mmap(self._f.fileno(), longer)
+            self._capacity = longer
         self.read_value(key)  # type: ignore[no-untyped-call] # makes the place, if it is not there
         start: int = self._positions[key]
         return memoryview(self._m)[start : start + 16].cast("d")

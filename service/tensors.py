@@ -199,6 +199,8 @@ def file_of(text: str) -> bytes:
     Raises:
         BadBody: Not base64.
     """
+    if not text.isascii():  # nor is it taken apart: that would hold all others up
+        raise BadBody("the text is not base64", expected="a picture file in base64", found=shown(text[:99], 40))
     prefix = DATA_URL.match(text)
     plain = text[prefix.end() if prefix else 0 :].translate(STANDARD).rstrip("=")
     try:

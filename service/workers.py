@@ -171,10 +171,12 @@ class Worker(multiprocess.Process):
         folder = Path(os.environ[FOLDER])
         slot, lock = claim(folder)
         with lock:
-            from service.tally import count_in
+            from service.tally import count_in, forget_gauges
 
             count_in(folder, slot)
             self.board.take(slot)
+            for dead in self.board.bury(folder):
+                forget_gauges(folder, dead)
             self._server = Server(self.config, self.listener, self.board, self.head_s)
             super().target(sockets)
 

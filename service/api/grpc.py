@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from service import access, door, inference, problems, road
 from service.engines import Answers
-from service.errors import BadBody, Overload, ServiceError
+from service.errors import BadBody, Overload, ServiceError, UnknownModel
 from service.inference import Question, Tensor, Wanted
 from service.manifest import Manifest
 from service.messages import MESSAGES, SERVICE
@@ -184,7 +184,10 @@ async def server_metadata(shared: Shared, question: Any, call: Call) -> dict[str
 
 
 async def model_ready(shared: Shared, question: Any, call: Call) -> dict[str, Any]:
-    find(shared, question.name, question.version, call)
+    try:
+        find(shared, question.name, question.version, call)
+    except UnknownModel:  # clients wait for it in a loop
+        return {"ready": False}
     return {"ready": True}
 
 

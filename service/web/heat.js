@@ -94,7 +94,7 @@ export class Heat {
   }
 
   keydown(event) {
-    if (!this.answer || !(event.key in ARROWS)) return;
+    if (!this.answer || !(event.key in ARROWS) || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const size = this.answer.covered.length;
     const [row, column] = this.place ?? [Math.floor(size / 2), Math.floor(size / 2)];

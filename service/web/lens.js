@@ -68,7 +68,7 @@ export class Lens extends EventTarget {
   }
 
   keydown(event) {
-    if (!this.layer || !(event.key in ARROWS)) return;
+    if (!this.layer || !(event.key in ARROWS) || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const times = event.shiftKey ? 5 : 1;
     const { rows, columns } = gridOf(this.layer);

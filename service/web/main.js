@@ -50,10 +50,11 @@ const live = new Latest(async () => {
   // Another version answers since, or what answers could not be found out.
   if (started && (!model || !answers(found) || (unread && settled()))) await adopt(found);
   answer.show(found);
-  if (settled() && inspector.network) return deep.ask(); // which brings what the network sees, too
-  if (settled()) tell();
   await seen.showFile(found.seen, late);
+  if (settled() && inspector.network) return deep.ask();
+  if (settled()) tell();
 }, (error) => {
+  if (pad.empty) return; // it was cleared meanwhile
   forget(); // the answer from before is none to a drawing that was refused
   refuse(error);
   tryAgain(error);

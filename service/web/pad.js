@@ -71,7 +71,9 @@ export class Pad extends EventTarget {
   keydown(event) {
     const step = event.shiftKey ? 16 : 4;
     const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's
     if (event.key === " " || event.key === "Enter") {
+      if (event.repeat) return event.preventDefault(); // one press, one change of the pen
       this.pointer.shown = true;
       if (this.stroke) this.lift();
       else this.begin([this.pointer.x, this.pointer.y]);

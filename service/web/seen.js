@@ -22,6 +22,7 @@ export class Seen {
     const bytes = Uint8Array.from(atob(picture), (sign) => sign.charCodeAt(0));
     const image = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
     if (late()) return;
+    this.pixels = null; // those from before are of another drawing
     const context = this.canvas.getContext("2d");
     context.imageSmoothingEnabled = false;
     context.drawImage(image, 0, 0, this.canvas.width, this.canvas.height);

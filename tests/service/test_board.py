@@ -1,5 +1,7 @@
 """Workers know of each other who computes, so that one of them may use the cores of all."""
 
+from pathlib import Path
+
 import pytest
 
 from service import board
@@ -74,3 +76,21 @@ def test_nobody_leaves_callers_to_a_worker_that_has_left() -> None:
     assert first.publish(3)
     second.leave()
     assert not first.publish(3)
+
+
+def test_nobody_waits_for_a_worker_that_was_killed(tmp_path: Path) -> None:
+    shared = Board()
+    locks = [board.claim(tmp_path)[1] for _ in range(3)]
+    for slot in (0, 1, 2):
+        shared.take(slot)
+        shared.apply(0, digest=1)
+    shared.take(1)
+    shared.apply(shared.ask(), digest=1)
+    assert not shared.everywhere(1)
+    assert shared.bury(tmp_path) == []
+    locks[2].close()
+    locks[0].close()
+    assert shared.bury(tmp_path) == [0, 2]
+    assert shared.everywhere(1)
+    assert shared.first
+    locks[1].close()

@@ -772,6 +772,12 @@ def test_ever_so_many_scans_are_refused() -> None:
     prepare(data)
     with pytest.raises(BadPicture):
         prepare(data[:start] + data[start:-2] * 101 + data[-2:])
+    small = encode(rough.resize((40, 40)), "JPEG", progressive=True)
+    start = small.rindex(b"\xff\xda")
+    many = small[:start] + small[start:-2] * 101 + small[-2:]
+    assert len(many) < pictures.SMALL_BYTES
+    with pytest.raises(BadPicture):
+        prepare(many)
 
 
 def samples() -> dict[str, bytes]:

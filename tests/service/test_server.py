@@ -503,6 +503,16 @@ def test_trailers_without_end_are_refused_too(two: Server) -> None:
         assert caller.recv(4096).startswith(b"HTTP/1.1 431")
 
 
+def test_trailers_are_none_of_the_requests_headers(two: Server) -> None:
+    with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
+        chunk = b"%x\r\n%b\r\n" % (len(SEVEN), SEVEN)
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        caller.sendall(head + chunk + b"0\r\nX-Request-ID: behind\r\nContent-Encoding: nonsense\r\n\r\n")
+        answer = caller.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"behind" not in answer
+
+
 @pytest.mark.parametrize("path", [b"/predict", b"/nowhere"])
 def test_a_body_in_broken_chunks_is_refused_at_once(two: Server, path: bytes) -> None:
     with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:

@@ -115,3 +115,20 @@ def test_where_there_is_no_room_answers_go_on_and_it_is_said_once(
     assert found(metrics, 2) == {}
     assert found(metrics, 1)["convolve_predictions_total"] == 2
     assert [record.message for record in caplog.records if "no room" in record.message] == [caplog.records[0].message]
+
+
+def test_a_file_that_could_not_grow_once_grows_later(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    count(metrics := worker(0), 1)
+    mapped = tally.mmap.mmap
+
+    def full(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(tally.mmap, "mmap", full)
+    for status in range(200):
+        metrics.requests.labels("/predict", status, "", "").inc()
+    monkeypatch.setattr(tally.mmap, "mmap", mapped)
+    for status in range(200, 400):
+        metrics.requests.labels("/predict", status, "", "").inc()
+    page = metrics.page().decode()
+    assert all(f'status="{status}"' in page for status in range(200, 400))
