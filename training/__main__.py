@@ -158,7 +158,7 @@ def run(config: Config) -> Path:
     start = load_start(config.start, freeze=config.freeze) if config.start else None
     origins = data.digests | {"preparation": data.preparation} | (start.origin if start else {})
     recipe = suit(config.recipe, len(data.train), LEAST_STEPS)
-    if data.classes != DIGITS:
+    if data.classes != DIGITS or data.preparation != "centred":  # numbers may stand for names, as of clothes
         recipe = replace(recipe, flag=0.0)
     config = replace(config, recipe=recipe, origins=origins)
     folder = export.open_folder(config.models / config.name, "--models")
@@ -217,7 +217,7 @@ def tell_data(data: Dataset) -> None:
     for picture, why in data.left_out[:TOLD]:
         say(f"  left out: {picture}: {why}")
     if len(data.left_out) > TOLD:
-        say(f"  and {len(data.left_out) - TOLD:,} more; report.json lists them.")
+        say(f"  and {len(data.left_out) - TOLD:,} more: see report.json.")
 
 
 def tell_state(config: Config) -> None:

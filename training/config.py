@@ -56,7 +56,7 @@ class Recipe:
     """Share of pictures whose turns, slants and stretches may be twice as large: hands that MNIST hardly has."""
     flag: float = 0.2
     """Share of the ones that get a flag, and at times a foot, as half of the world writes them, MNIST's hands hardly;
-    only where the classes are the ten digits. Without, many a flag is read as the bar of a 7."""
+    only where the classes are the ten digits, `centred`. Without, many a flag is read as the bar of a 7."""
     blank: int = 16
     """Of so many batches one has an empty picture, wanted of every class alike: an empty pad is no 8. 0 is never."""
     rounds: int = 1

@@ -182,9 +182,11 @@ def read_set(folder: Path) -> tuple[dict[str, Part], tuple[str, ...], dict[str, 
         if len(pictures) != len(labels):
             raise TrainingError(f"{folder}: {part} has {len(pictures):,} pictures and {len(labels):,} labels")
         parts[part] = Part(pictures[..., np.newaxis], labels)
-    if not parts["train"].pictures.size:
-        shape = " × ".join(map(str, parts["train"].pictures.shape[:3]))
-        raise TrainingError(f"{folder}: expected pictures to learn from, found {shape}")
+    for name, use in (("train", "to learn from"), ("test", "to test on")):
+        pictures = parts[name].pictures
+        if not pictures.size and (len(pictures) or name == "train"):
+            shape = " × ".join(map(str, pictures.shape[:3]))
+            raise TrainingError(f"{folder}: expected pictures {use}, found {shape}")
     numbers = np.unique(np.concatenate([part.labels for part in parts.values()]))
     names = read_names(folder / CLASSES, numbers)
     parts = {

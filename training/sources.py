@@ -66,7 +66,7 @@ def load_feedback(path: Path, preparation: str | None, models: Path | None) -> D
     found = folders.find(path, encoded=True)
     preparation = preparation or recall_preparation(models, model)
     parts, names, broken = folders.read(found, preparation, "none")
-    return assemble(f"feedback on {model}", found.classes, preparation, parts, names, broken)
+    return assemble(f"feedback on {folders.escape(model)}", found.classes, preparation, parts, names, broken)
 
 
 def load_idx(path: Path, preparation: str) -> Dataset:
@@ -80,7 +80,7 @@ def load_idx(path: Path, preparation: str) -> Dataset:
         if len(part)
     }
     names = {name: [f"{name}, picture {number}" for number in range(len(part))] for name, part in parts.items()}
-    return assemble(path.resolve().name, classes, preparation, parts, names, [], digests)
+    return assemble(folders.escape(path.resolve().name), classes, preparation, parts, names, [], digests)
 
 
 def prepare(picture: Pixels, target: Input) -> Pixels:

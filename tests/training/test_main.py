@@ -134,6 +134,10 @@ def test_a_model_of_other_classes_is_not_added_to(
     assert second.labels == other.classes
     assert first.training["recipe"]["flag"] == RECIPES["standard"].flag
     assert second.training["recipe"]["flag"] == 0, "a b is no 1"
+    monkeypatch.setattr(command, "load", lambda *_: replace(tiny, preparation="fit"))
+    assert command.main(["--name", "clothes", "--epochs", "1"]) == 0
+    third = Manifest.read(tmp_path / "models/clothes/1")
+    assert third.training["recipe"]["flag"] == 0, "numbers stand for the names of trousers and shirts"
 
 
 def test_refused_version_is_published_by_force_without_training_again(

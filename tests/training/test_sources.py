@@ -1,4 +1,5 @@
 import hashlib
+import os
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,20 @@ def test_names_lie_beside_such_a_set(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("dog\nc\aat\n")
     with pytest.raises(TrainingError, match=r"'c\\x07at' can be no label: expected characters that can be printed"):
         sources.load(tmp_path, "pets")
+
+
+def test_test_pictures_without_a_pixel_are_said(tmp_path: Path) -> None:
+    write_idx(tmp_path)
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, 8, 28, 0))
+    with pytest.raises(TrainingError, match="expected pictures to test on, found 8 × 28 × 0"):
+        sources.load(tmp_path, "pets")
+
+
+def test_a_name_that_is_no_text_is_escaped(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    write_idx(folder)
+    sources.load(folder, "letters").name.encode()
 
 
 @pytest.mark.parametrize(("count", "rows"), [(0, 28), (20, 0)])

@@ -86,8 +86,8 @@ def run(flags: argparse.Namespace) -> Path:
     if data and flags.measure:
         write_report(flags.version, measure_again(flags.version, manifest, data))
     report = read_report(flags.version)
-    if flags.pictures and "test" not in report:
-        raise TrainingError(f"{flags.version} lists no mistakes: it has no report.json; write one with --measure")
+    if "test" not in report:
+        raise TrainingError(f"{flags.version} has no whole report.json: write one with --measure")
     pictures = pick_worst(report, data.test) if data and (flags.pictures or data.shareable) else None
     write_page(flags.version, pictures, file=flags.pictures)
     page: Path = flags.pictures or flags.version / FILE

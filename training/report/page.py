@@ -85,7 +85,7 @@ def draw_page(manifest: Manifest, report: Mapping[str, Any], pictures: Mapping[i
         ],
         interval=interval(test["accuracy"], test["pictures"]),
         taught=taught,
-        curves=draw_curves(report["curves"], report["best_epoch"], taught=taught),
+        curves=draw_curves(report.get("curves", []), report.get("best_epoch", 0), taught=taught),
         classes=list_classes(labels, report),
         matrix=shade(test["confusion"]) if len(labels) <= MATRIX else None,
         confusions=list_confusions(labels, test["confusion"]),
@@ -195,7 +195,7 @@ def list_confusions(labels: tuple[str, ...], confusion: list[list[int]], most: i
         (labels[truth], labels[answer], count)
         for truth, row in enumerate(confusion)
         for answer, count in enumerate(row)
-        if truth != answer and count > 1
+        if truth != answer and count > (len(labels) <= MATRIX)  # beside the matrix, what happened once is noise
     ]
     return sorted(found, key=lambda entry: -entry[2])[: most if len(labels) <= MATRIX else ROWS]
 

@@ -62,6 +62,16 @@ def test_measures_anew_and_keeps_the_curves(version: Path) -> None:
     assert "On pictures that are changed" in (version / "report.html").read_text()
 
 
+def test_a_report_that_is_gone_is_measured_again_and_until_then_missed(
+    version: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (version / "report.json").unlink()
+    assert command.main([str(version)]) == 1
+    assert "write one with --measure" in capsys.readouterr().err
+    assert command.main([str(version), "--measure"]) == 0
+    assert "How it learnt" not in (version / "report.html").read_text()
+
+
 @pytest.mark.parametrize("flags", [[], ["--measure"]])
 def test_pictures_of_ones_own_stay_drawn_and_named_others_never_are(
     version: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
