@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from service import bodies
 from service.access import authorise
@@ -14,6 +14,7 @@ from service.api.schemas.reference import content
 from service.api.schemas.refusals import REFUSED
 from service.errors import BadBody, FeedbackOff, shown, wanted
 from service.feedback import Claim
+from service.manifest import NUMBERED, VERSION
 from service.state import Shared
 
 TOKEN = HTTPBearer(auto_error=False, description="CONVOLVE_ADMIN_TOKEN of the server.")
@@ -24,11 +25,19 @@ router = APIRouter(
     dependencies=[Depends(TOKEN), Depends(authorise)],
     responses=dict.fromkeys((400, 401, 403, 404, 409, 504, 507), REFUSED),
 )
-
-Version = Annotated[int, Path(ge=1, le=999_999_999)]
 Body = TypeVar("Body", bound=BaseModel)
 OTHER_FORM = {"json_invalid", "model_type", "extra_forbidden", "missing"}
 """What Pydantic calls a body that has not the fields of its form."""
+
+
+def read_number(text: str) -> str:
+    """A version in a path, written as its folder is: 1, and not 01 or 1.0."""
+    if not VERSION.fullmatch(text):
+        raise ValueError(NUMBERED)
+    return text
+
+
+Version = Annotated[int, BeforeValidator(read_number), Path(ge=1, le=999_999_999)]
 
 
 class Target(BaseModel):

@@ -28,4 +28,14 @@ class Api(FastAPI):
                 schemas.pop(name, None)
             _, named = models_json_schema([(model, "validation") for model in NAMED], ref_template=TEMPLATE)
             schemas.update(named["$defs"])
+            self.openapi_schema = without_nulls(document)
         return self.openapi_schema or {}
+
+
+def without_nulls(part: Any) -> Any:
+    """A part of the document without defaults that are null: what writes clients from it takes a field that has a
+    default for one that is always sent.
+    """
+    if isinstance(part, dict):
+        return {name: without_nulls(each) for name, each in part.items() if (name, each) != ("default", None)}
+    return [without_nulls(each) for each in part] if isinstance(part, list) else part

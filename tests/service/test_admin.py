@@ -231,6 +231,8 @@ NOT_THERE: list[tuple[str, Any, int]] = [
     ("/models/invented/rollback", None, 404),
     ("/models/mnist/versions/0/load", None, 400),
     ("/models/mnist/versions/x/load", None, 400),
+    ("/models/mnist/versions/1.0/load", None, 400),
+    ("/models/mnist/versions/01/load", None, 400),
     ("/models/mnist/versions/99/load", None, 404),
     ("/models/..%2f..%2fetc/load", None, 404),
     (f"/models/{'a' * 10_000}/load", None, 404),

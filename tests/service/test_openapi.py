@@ -122,3 +122,9 @@ def test_it_says_what_is_answered_instead(document: Any) -> None:
     assert {"400", "401", "403", "404", "409", "504"} <= promote["responses"].keys()
     for operation in (promote, document["paths"]["/feedback"]["post"]):
         assert {"408", "413", "415", "503"} <= operation["responses"].keys()
+
+
+def test_what_may_be_left_out_has_no_default_of_null(document: Any) -> None:
+    """Generators of clients take a field with a default for one that is always there."""
+    assert '"default": null' not in json.dumps(document)
+    assert "version" in document["components"]["schemas"]["Target"]["properties"]
