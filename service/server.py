@@ -351,7 +351,10 @@ class Protocol(HttpToolsProtocol):
             if self.pipeline and self.cycle.more_body:
                 self.pipeline[0] = (self.cycle, response)  # type: ignore[assignment]
             return
-        if not self.asked:  # else the door counts it
+        if self.asked:  # the door counts it, as one whose caller has left
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        else:
             self.app_state["shared"].metrics.requests.labels("unknown", status, "", "").inc()
         phrase = HTTPStatus(status).phrase.encode()
         head = lines(response.raw_headers)

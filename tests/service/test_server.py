@@ -503,6 +503,20 @@ def test_trailers_without_end_are_refused_too(two: Server) -> None:
         assert caller.recv(4096).startswith(b"HTTP/1.1 431")
 
 
+def test_who_broke_off_a_body_and_stays_is_no_failure_of_ours() -> None:
+    with (
+        serving("--workers", "1", "--body-s", "0.5") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as caller,
+    ):
+        caller.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n")
+        assert server.ask("GET", "/health/live")[0] == 200
+        caller.sendall(b"ZZ\r\n")
+        assert caller.recv(65_536).startswith(b"HTTP/1.1 400")
+        assert b"".join(iter(lambda: caller.recv(4096), b"")) == b""
+        server.process.send_signal(signal.SIGINT)
+        assert "Traceback" not in server.last_words()
+
+
 def test_trailers_are_none_of_the_requests_headers(two: Server) -> None:
     with socket.create_connection(("127.0.0.1", two.port), timeout=PATIENCE_S) as caller:
         chunk = b"%x\r\n%b\r\n" % (len(SEVEN), SEVEN)
