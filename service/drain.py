@@ -5,6 +5,7 @@ Where a single worker is to end, the others serve on, and readiness says so.
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -32,13 +33,15 @@ def draining(shared: Shared, board: Board) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
+    parent = os.getppid()
     stop = server_handler
 
     def on_sigterm(number: int, frame: FrameType | None) -> None:
         alone = shared.settings.processes == 1
         # A signal to the whole process group comes twice, by itself and from the manager, in either order: one wish.
         again = shared.draining and (alone or board.wishes != 1)
-        shared.ending = alone or board.wishes > 0
+        orphaned = os.getppid() != parent  # then the others are, too
+        shared.ending = alone or board.wishes > 0 or orphaned
         if again or not shared.settings.drain_s:
             stop(number, frame)
             return

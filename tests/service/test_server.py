@@ -619,6 +619,13 @@ def test_workers_end_with_their_manager() -> None:
             time.sleep(0.02)
 
 
+def test_readiness_is_red_while_the_workers_of_a_killed_manager_drain() -> None:
+    with serving("--workers", "2", "--drain-s", "2") as server:
+        server.process.kill()
+        server.wait_until(ready=False)
+        assert server.ask("GET", "/health/ready")[0] == 503
+
+
 def test_a_caller_may_be_silent_for_longer_than_proxies_and_pools_are() -> None:
     assert servers.configure(Settings(), Board()).timeout_keep_alive > 60
 
