@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+LAST_PORT = 65_535
 CHUNK = 64
 """Pictures that `predict_many` sends in one request: what a server computes at once."""
 TOO_LARGE = 413
@@ -40,6 +41,8 @@ class Settings:
             raise ValueError(f"not a URL: {error}") from error
         if self.url.scheme not in ("http", "https") or not self.url.host:
             raise ValueError(f"not the URL of a server: {self.url}; expected: something like {DEFAULT_URL}")
+        if self.url.port is not None and not 1 <= self.url.port <= LAST_PORT:
+            raise ValueError(f"not a port: {self.url.port}; expected: 1 to {LAST_PORT}")
         self.token = check_header("token", token or os.environ.get("CONVOLVE_ADMIN_TOKEN"))
         self.canary_key = check_header("canary_key", canary_key)
         self.patience = patience or Patience()

@@ -40,14 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, 1 where a picture or the call failed, 2 for wrong usage, 130 after Ctrl-C.
     """
     try:
-        flags = parser().parse_args(argv)
-        client = Client(flags.url)
-    except SystemExit as stop:  # how argparse ends, having said why
-        return int(stop.code or 0)
-    except ValueError as error:
-        say(str(error))
-        return 2
-    try:
+        try:
+            flags = parser().parse_args(argv)
+            client = Client(flags.url)
+        except SystemExit as stop:  # how argparse ends, having said why
+            return int(stop.code or 0)
+        except ValueError as error:
+            say(str(error))
+            return 2
         with client:
             return run(client, flags)
     except KeyboardInterrupt:

@@ -117,7 +117,9 @@ def check_folder(folder: Path) -> None:
         SystemExit: They can not; the log says why.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        from service.feedback import CLAIMS
+
+        (folder / CLAIMS).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -82,7 +82,7 @@ class TestPredict:
         ]
 
     def test_options_reach_the_server(self, ask: Any, through: Through) -> None:
-        answer = ask.predict(SEVEN, model="mnist", version=1, top=1, prepare="auto")
+        answer = ask.predict(SEVEN, model="mnist", version=1, top=1, prepare="auto", label=None)
         assert len(answer.top) == 1
         assert dict(through.requests[0].url.params) == {
             "model": "mnist", "version": "1", "top": "1", "prepare": "auto"

@@ -165,6 +165,14 @@ class TestPredict:
         for format_ in ("table", "csv", "json"):
             assert run("predict", tmp_path, "--format", format_, "--output", tmp_path / "out")[0] == 0
 
+    def test_a_path_that_can_not_be_looked_at_spoils_its_own_row_only(self, run: Run) -> None:
+        status, out, err = run("predict", SEVEN, "x" * 300 + ".png", "--format", "json")
+        assert status == 1
+        first, second = json.loads(out)
+        assert first["label"] == "7"
+        assert "name too long" in second["error"].lower()
+        assert "1 of 2" in err
+
 
 class TestOthers:
     def test_models(self, run: Run) -> None:
@@ -182,7 +190,7 @@ class TestOthers:
     @pytest.mark.parametrize(
         "words",
         [[], ["predict"], ["nope"], ["predict", "x", "--top", "0"], ["predict", "x", "--format", "xml"],
-         ["models", "--url", "x"], ["models", "--for", "json"]],
+         ["models", "--url", "x"], ["models", "--url", "http://127.0.0.1:83737"], ["models", "--for", "json"]],
         ids=" ".join,
     )  # fmt: skip
     def test_wrong_usage(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,11 +211,12 @@ class TestOthers:
         assert command.main(["models", "--url", "http://nowhere.test"]) == 1
         assert "nowhere.test" in capsys.readouterr().err
 
-    def test_ctrl_c(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("late", [False, True])
+    def test_ctrl_c(self, run: Run, monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(command, "run", interrupted)
+        monkeypatch.setattr(command, "run" if late else "Client", interrupted)
         assert run("models")[0] == 130
 
 

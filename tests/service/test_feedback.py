@@ -85,6 +85,16 @@ def test_what_shall_not_be_kept_is_not_even_remembered(client: TestClient, tmp_p
     assert kept(tmp_path) == ["mnist/unlabelled/5"]
 
 
+def test_a_worker_whose_folder_became_a_file_answers_without_it(
+    store: Store, start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.add(1)
+    (tmp_path / "gone").write_text("somebody's")
+    client = start(models=store.root, feedback=tmp_path / "gone" / "feedback")
+    ask(client, 4)
+    assert "no pictures can be kept" in caplog.text
+
+
 def test_it_needs_the_token(client: TestClient, tmp_path: Path) -> None:
     ask(client, 3)
     response = client.post("/feedback", json={"request_id": "one", "label": "7"}, headers={"authorization": "Bearer x"})

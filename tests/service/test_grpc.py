@@ -112,6 +112,8 @@ def test_health_and_metadata(ask: Callable[..., Call]) -> None:
     assert call("ServerReady").ready
     assert call("ModelReady", name="mnist").ready
     assert call("ModelReady", name="mnist", version="1").ready
+    assert not call("ModelReady", name="nope").ready
+    assert not call("ModelReady", name="mnist", version="9").ready
     assert "classification" in call("ServerMetadata").extensions
     metadata = call("ModelMetadata", name="mnist")
     assert (metadata.name, list(metadata.versions)) == ("mnist", ["1"])

@@ -259,6 +259,7 @@ class TestRefusals:
             b'{"image": "\\ud800"}',
             b"\xff\xfe{\x00}\x00",
             b'{"image": "not base64!"}',
+            '{"image": "éé"}'.encode(),
             b'{"image": ""}',
         ],
         ids=lambda body: body[:24].decode("latin-1"),
