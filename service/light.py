@@ -10,7 +10,7 @@ from service.boxes import find_box
 from service.shapes import extent
 
 NEAR = 6  # grey values within which paper counts as of one grey
-AROUND = 0.9  # of the sheet's edge is paper, at least, where that surely is of one grey: shadows reach in from there
+AROUND = 0.75  # of the sheet's edge is paper, at least, where it surely is of one grey: shadows reach in from there
 CELLS = 96  # on the longer side, of which the light is made
 REACHES = (0.035, 0.07, 0.14, 0.28)  # broadest pens that the light is estimated for, as shares of the longer side
 DOUBT = 4  # how much more one colour may stand out than the other while both are tried as ink
