@@ -141,8 +141,7 @@ def predict(client: Client, flags: argparse.Namespace, output: Output) -> int:
         say("there are no pictures in that folder")
         return 1
     flags.include = "seen" if flags.seen else None
-    asked = {name: getattr(flags, name) for name in Options.__optional_keys__}
-    options: Any = {name: value for name, value in asked.items() if value is not None}
+    options: Any = {name: getattr(flags, name) for name in Options.__optional_keys__}
     answers = client.predict_many(map(picture, names), **options)
     failed = 0
     for place, (name, answer) in enumerate(progress(zip(names, answers, strict=True), len(names), flags), start=1):
