@@ -6,6 +6,7 @@ An answer means that it is done everywhere.
 import asyncio
 import errno
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -71,6 +72,8 @@ class Control:
         self.settings = lifecycle.settings
         self.board = lifecycle.board
         self.watching: asyncio.Task[None] | None = None
+        self.alike = time.monotonic()
+        """When all workers were last seen to serve the same; infinite as soon as it was said that they do not."""
 
     def start(self) -> None:
         """Decide about trials. Of several workers, one does."""
@@ -253,14 +256,27 @@ class Control:
             await asyncio.sleep(WAIT_S)
 
     async def watch(self) -> None:
-        """Look at the numbers of every trial, again and again."""
+        """Look at the other workers, and at the numbers of every trial, again and again."""
         while True:
             await asyncio.sleep(self.settings.poll_s)
             try:
                 if self.board.first:
+                    self.compare()
                     await self.decide()
             except Exception:
                 logger.exception("no decision about the trials; the next try comes in %g s", self.settings.poll_s)
+
+    def compare(self) -> None:
+        """Say it, once, where the workers have served different versions for longer than a change takes.
+
+        Of a version whose folder has gone, a worker that takes another's place knows nothing, and the others answer on.
+        """
+        now = time.monotonic()
+        if self.board.everywhere(self.board.total):
+            self.alike = now
+        elif now > self.alike + self.settings.apply_s:
+            self.alike = math.inf
+            logger.warning("the workers do not serve the same: bring back the folders that are gone, or start anew")
 
     async def decide(self) -> None:
         """Promote, or take back, whatever has been on trial for long enough."""

@@ -137,7 +137,7 @@ class Door:
             else:
                 await app(scope, take, reply)
         except ClientDisconnect:
-            status = LEFT
+            status = scope["state"].get("refused", LEFT)  # or its body broke off, and the server has answered
         except asyncio.CancelledError:  # the server has waited `stop_s` for this one, and goes
             if status:
                 raise

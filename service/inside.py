@@ -18,7 +18,7 @@ import openvino
 from numpy.typing import NDArray
 
 from service import layers
-from service.engines.core import CORE
+from service.engines.core import compile_network
 from service.errors import BadVersion, QueueFull, UnknownVersion
 from service.layers import Anatomy, Layer, Numbers
 from service.manifest import Manifest
@@ -50,9 +50,7 @@ class Opened:
             float32 arrays of each layer's shape: rows, columns, channels; or one row.
         """
         if self.request is None:
-            options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
-            options["ENABLE_CPU_PINNING"] = False
-            self.request = CORE.compile_model(self.anatomy.network, "CPU", options).create_infer_request()
+            self.request = compile_network(self.anatomy.network, threads=1)
         self.request.infer([pixels[None]])
         tensors = zip(self.anatomy.ports, self.request.output_tensors, strict=True)
         return {name: self.arrange(name, tensor.data) for name, tensor in tensors}

@@ -21,7 +21,7 @@ LAYERS = [
     ["api.schemas.inside", "api.schemas.openinference", "api.schemas.tfserving"],
     ["api.schemas.dialects", "api.schemas.native", "api.schemas.operations"],
     ["access", "api.query", "api.schemas.refusals", "door", "drain", "inference", "watchdog"],
-    ["api.schemas.reference", "road"],
+    ["api.schemas.reference", "protocol", "road"],
     ["problems", "state"],
     ["control"],
     ["lifecycle"],

@@ -109,7 +109,7 @@ def read_file(folder: Path, name: str, size: int) -> tuple[bytes, str]:
             "point --data (CONVOLVE_DATA) at the folder that holds all four files"
         ) from None
     except EOFError:
-        raise TrainingError(f"{path} is truncated: expected {size:,} bytes unpacked, found an early end") from None
+        raise TrainingError(f"{path} is truncated: expected a whole gzip file, found an early end") from None
     except (OSError, zlib.error) as error:
         raise TrainingError(f"{path} can not be read: {error}") from None
 

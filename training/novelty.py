@@ -21,7 +21,7 @@ import openvino
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from service.engines.core import CORE
+from service.engines.core import compile_network
 from service.manifest import Novelty
 from training import checkpoint
 from training.checkpoint import Arrays
@@ -203,9 +203,9 @@ def add_novelty(folder: Path, network: keras.Model, parts: Mapping[str, Part]) -
 
 def score(path: Path, pictures: Pixels) -> NDArray[np.float32]:
     """How unlike the training set each picture is, as the written network says: float32 (n, 1)."""
-    # As the server has it: what has no int8 form in float32; the default is bfloat16 on newer processors.
-    network = CORE.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return np.concatenate([network(pictures[at : at + PORTION])[0] for at in range(0, len(pictures), PORTION)])
+    request = compile_network(path, os.cpu_count() or 1)
+    portions = (pictures[at : at + PORTION] for at in range(0, len(pictures), PORTION))
+    return np.concatenate([np.array(request.infer([portion])[0]) for portion in portions])
 
 
 def choose_threshold(scores: NDArray[np.float32]) -> float:

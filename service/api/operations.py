@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from service.api.schemas.operations import (
@@ -136,6 +136,12 @@ def docs(request: Request) -> HTMLResponse:
         swagger_css_url="docs/swagger-ui.css",
         swagger_favicon_url="docs/favicon-32x32.png",
     )
+
+
+@router.get("/docs/", include_in_schema=False)
+def docs_folder() -> RedirectResponse:
+    """The same: its files are found from there."""
+    return RedirectResponse("../docs")
 
 
 def mount_files(api: FastAPI) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from service import novelty
 from service.engines import Answers, kernels
-from service.engines.core import CORE
+from service.engines.core import CORE, compile_network
 from service.errors import BadVersion
 from service.manifest import Manifest
 
@@ -94,7 +94,7 @@ class OpenVINOEngine:
                 completing = self.compiler.submit(self.complete, later, drafts, threads, spare)
                 completing.add_done_callback(lambda done: done.result())  # an error is logged there
             else:
-                self.any = self.compiler.submit(self.compile, resize(network, -1), threads).result()
+                self.any = self.compiler.submit(compile_network, resize(network, -1), threads, self.precision).result()
         except RuntimeError as error:
             raise BadVersion(
                 f"{folder / own} can not be loaded", expected="a network", found=str(error).strip().splitlines()[-1]
@@ -104,23 +104,9 @@ class OpenVINOEngine:
 
     def compile_all(self, drafts: Sequence[openvino.Model], threads: int) -> list[Fixed]:
         """A network for each batch size."""
-        made = [Fixed.of(self.compile(draft, threads)) for draft in drafts]
+        made = [Fixed.of(compile_network(draft, threads, self.precision)) for draft in drafts]
         trim()
         return made
-
-    def compile(self, draft: openvino.Model, threads: int) -> openvino.InferRequest:
-        """What answers, from what was read."""
-        options = {
-            # Said even for f32, as the default is bf16 on newer processors. The few layers of int8 that have no int8
-            # form stay in f32.
-            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": threads,
-            # Pinned, the threads of all workers would sit on the same first cores.
-            "ENABLE_CPU_PINNING": False,
-        }
-        return CORE.compile_model(draft, "CPU", options).create_infer_request()
 
     def complete(
         self, later: Sequence[openvino.Model], drafts: Sequence[openvino.Model], threads: int, spare: int
@@ -130,7 +116,7 @@ class OpenVINOEngine:
             self.narrow = self.wide = [*self.compile_all(later, threads), *self.narrow]
         if spare:
             self.wide = [
-                Fixed.of(self.compile(draft, threads + spare)) if fixed.size in WIDE else fixed
+                Fixed.of(compile_network(draft, threads + spare, self.precision)) if fixed.size in WIDE else fixed
                 for draft, fixed in zip(drafts, self.narrow, strict=True)
                 if fixed.size <= max(WIDE)
             ]

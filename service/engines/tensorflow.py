@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from service import novelty
 from service.engines import Answers
-from service.engines.core import CORE
+from service.engines.core import compile_network
 from service.errors import BadVersion
 from service.manifest import Manifest
 
@@ -71,9 +71,8 @@ def compile_novelty(folder: Path, manifest: Manifest, threads: int) -> openvino.
     Raises:
         BadVersion: It can not be loaded.
     """
-    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
     try:
-        return CORE.compile_model(novelty.read(folder, manifest), "CPU", options).create_infer_request()
+        return compile_network(novelty.read(folder, manifest), threads)
     except RuntimeError as error:
         raise BadVersion("the novelty network can not be loaded", expected="a network of OpenVINO's") from error
 

@@ -9,6 +9,8 @@ import * as sums from "./sums.js";
 const STRONGEST = 12;
 const EVEN = 0.179; // on this luminance black and white are read equally well
 
+let unfolded = false; // whether all maps' shares are written out; of the next value, too
+
 /** Elements that explain the value at `view`; the weights that it needs may have to come first. */
 export async function explain(network, view) {
   const position = network.position(view.layer);
@@ -76,11 +78,15 @@ function channels(parts, ordered, layer, lower, limits) {
   const canvas = h("canvas", { width: parts.length * 8, height: 16, class: "shares", role: "img",
     "aria-label": `Shares of the ${parts.length} maps, in order` });
   paint(canvas, { rows: 1, columns: parts.length, limit: reach(parts.map(({ sum }) => sum)), at: (index) => parts[index].sum });
-  const rest = h("details", {}, h("summary", {}, `All ${parts.length} maps`));
+  const rest = h("details", { open: unfolded }, h("summary", {}, `All ${parts.length} maps`));
+  const unfold = () => {
+    if (rest.children.length > 1) return;
+    rest.append(...[...ordered].sort((a, b) => a.channel - b.channel).map((part) => term(part, layer, lower, limits)));
+  };
+  if (unfolded) unfold();
   rest.addEventListener("toggle", () => {
-    if (rest.open && rest.children.length === 1) {
-      rest.append(...[...ordered].sort((a, b) => a.channel - b.channel).map((part) => term(part, layer, lower, limits)));
-    }
+    unfolded = rest.open;
+    if (unfolded) unfold();
   });
   return h("div", {}, canvas, rest);
 }

@@ -5,6 +5,9 @@ import { shoot } from "./camera.js";
 import { byId, h } from "./dom.js";
 
 const SHOWN = 1024; // pixels on the longer side that are kept to be drawn
+const SENT = 24e6; // pixels of a picture, and bytes of its file, that are sent: the service takes little more …
+const REDUCED = 4096; // … and of what has more, a copy with so many on its longer side
+const NO_PICTURE = "There is no picture on the clipboard.";
 
 /** Call `take(file)` for each picture that arrives, or is to arrive, and `refuse(error)` where none does. */
 export function listen(take, refuse) {
@@ -19,6 +22,7 @@ export function listen(take, refuse) {
   addEventListener("paste", (event) => {
     const file = [...(event.clipboardData?.files ?? [])].find((each) => each.type.startsWith("image/"));
     if (file) take(file);
+    else if (!event.target.closest?.("input")) refuse(new Error(NO_PICTURE));
   });
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
@@ -38,7 +42,7 @@ async function pasteFrom(clipboard, take) {
     const type = item.types.find((each) => each.startsWith("image/"));
     if (type) return take(await item.getType(type));
   }
-  throw new Error("There is no picture on the clipboard.");
+  throw new Error(NO_PICTURE);
 }
 
 /** Buttons for the examples. */
@@ -61,8 +65,22 @@ export async function open(file, extra = {}) {
   // All of a photograph takes 50 MB, and many may be kept to be undone.
   const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
   const image = await createImageBitmap(whole, { resizeWidth, resizeHeight, resizeQuality: "high" });
+  const sent = width * height > SENT || file.size > SENT ? await reduce(whole) : { file, width, height };
   whole.close();
-  return { image, file, width, height, paper: paperOf(image), ...extra };
+  return { image, ...sent, paper: paperOf(image), ...extra };
+}
+
+/** {file, width, height}: the same as a smaller file. */
+async function reduce(whole) {
+  const scale = Math.min(1, REDUCED / Math.max(whole.width, whole.height));
+  const [width, height] = [whole.width, whole.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const canvas = h("canvas", { width, height });
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff"; // a JPEG file has nothing transparent
+  context.fillRect(0, 0, width, height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(whole, 0, 0, width, height);
+  return { file: await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95)), width, height };
 }
 
 /** Prepared pixels, 0 to 255, as something to draw on; grey ones, which are light on dark, dark on light. */

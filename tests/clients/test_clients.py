@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import program
+from tests.servers import Server, serving
 from tests.service.conftest import EXAMPLES, ROOT
 from tests.service.test_admin import TOKEN
 from tests.service.test_grpc import free_port
-from tests.service.test_server import Server, serving
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = ROOT / ".clients"

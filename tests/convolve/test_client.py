@@ -15,8 +15,8 @@ from service.batcher import Batcher
 from service.errors import QueueFull
 from tests.convolve.conftest import Connect, Script, Through
 from tests.fakes import Failing, Reader, Store, Wary, picture, tell_novelty
+from tests.servers import serving
 from tests.service.conftest import EXAMPLES, Start
-from tests.service.test_server import serving
 
 SEVEN = EXAMPLES / "seven.png"
 

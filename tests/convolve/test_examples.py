@@ -11,8 +11,8 @@ import pytest
 
 from convolve import Client
 from convolve.command import main
+from tests.servers import serving
 from tests.service.conftest import EXAMPLES, ROOT
-from tests.service.test_server import serving
 
 TOKEN = "a token of 16 letters, or more"
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import serving
 from tests.service.conftest import EXAMPLES, ROOT
-from tests.service.test_server import serving
 
 pytestmark = pytest.mark.verify
 

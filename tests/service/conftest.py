@@ -17,6 +17,7 @@ from service.app import create_app
 from service.engines import Engine
 from service.settings import Settings
 from tests.fakes import Store
+from tests.servers import Server, serving
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -77,3 +78,10 @@ def start(monkeypatch: pytest.MonkeyPatch, first: Path) -> Iterator[Start]:
             return stack.enter_context(TestClient(app, raise_server_exceptions=False))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Server]:
+    """Two workers."""
+    with serving("--workers", "2", "--precision", "f32") as server:
+        yield server

@@ -17,8 +17,8 @@ from service import engines
 from service.app import create_app
 from service.manifest import Manifest
 from service.settings import Settings
+from tests.servers import serving
 from tests.service.conftest import ROOT, png
-from tests.service.test_server import serving
 
 pytestmark = pytest.mark.mnist
 

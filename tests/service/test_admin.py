@@ -17,9 +17,9 @@ from service import app
 from service.access import authorise
 from service.settings import Settings
 from tests.fakes import Store, picture
+from tests.servers import serving
 from tests.service.conftest import Start
 from tests.service.test_lifecycle import remove_graph
-from tests.service.test_server import serving
 from tests.service.test_swaps import publish
 
 TOKEN = "a token of 16 letters, or more"

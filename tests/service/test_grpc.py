@@ -18,10 +18,10 @@ from service import settings
 from service.messages import MESSAGES, SERVICE
 from service.settings import Settings
 from tests.fakes import Failing, Reader, Store, Wary, answer_to, picture, tell_novelty
+from tests.servers import PATIENCE_S, Server, serving
 from tests.service.conftest import EXAMPLES, ROOT, Start
 from tests.service.test_admin import BEARER, TOKEN
 from tests.service.test_openinference import elements
-from tests.service.test_server import PATIENCE_S, Server, serving
 
 SEVEN = (EXAMPLES / "seven.png").read_bytes()
 NUMBERS = [3, 300, 4321]

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from service.api.operations import show
 from service.board import Board
+from service.control import Control
 from service.engines import Answers
 from service.errors import DeadlineExceeded, ServiceError, UnknownModel, UnknownVersion
 from service.lifecycle import Lifecycle
@@ -590,3 +591,28 @@ def test_a_picture_that_waits_too_long_says_so(store: Store) -> None:
         gated.go.set()
 
     check(store, body, deadline_ms=50)
+
+
+def test_workers_that_serve_different_versions_are_told_of_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    async def body(lifecycle: Lifecycle) -> None:
+        control, board = Control(lifecycle), lifecycle.board
+        assert lifecycle.seeing_off is not None
+        await lifecycle.seeing_off
+        board.applied[1] = board.total
+
+        def look(*, alike: bool, times: int = 1) -> int:
+            """How often it is said."""
+            board.digests[1] = board.digests[0] + (not alike)
+            caplog.clear()
+            for _ in range(times):
+                control.compare()
+            return caplog.text.count("do not serve the same")
+
+        for _ in range(2):
+            assert look(alike=True) == 0
+            assert look(alike=False) == 0, "a change takes a while"
+            control.alike -= lifecycle.settings.apply_s
+            assert look(alike=False, times=3) == 1
+
+    store.add(1)
+    check(store, body)

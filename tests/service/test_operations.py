@@ -145,7 +145,10 @@ def test_a_page_that_has_not_changed_is_not_sent_again(client: TestClient) -> No
     assert client.get("/", headers={"if-none-match": '"another"'}).content == first.content
 
 
-@pytest.mark.parametrize(("path", "place"), [("/predict/?top=1", "../predict?top=1"), ("/models/mnist/", "../mnist")])
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [("/predict/?top=1", "../predict?top=1"), ("/models/mnist/", "../mnist"), ("/docs/", "../docs")],
+)
 def test_a_slash_too_many_leads_to_the_right_place_behind_any_proxy(client: TestClient, path: str, place: str) -> None:
     answer = client.request("POST" if "predict" in path else "GET", path, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (307, place)

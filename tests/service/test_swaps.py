@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from tests.servers import PATIENCE_S, Server, serving
 from tests.service.conftest import EXAMPLES, ROOT
-from tests.service.test_server import PATIENCE_S, Server, serving
 
 SHIPPED = ROOT / "models" / "mnist" / "1"
 PICTURES = [(EXAMPLES / f"{digit}.png", digit) for digit in range(10) if (EXAMPLES / f"{digit}.png").exists()]

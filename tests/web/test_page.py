@@ -176,6 +176,23 @@ def test_written_out_sums_are_right(open_page: Open, five: dict[str, NDArray[Any
             assert read(page, name) + read(page, "Bias") == pytest.approx(read(page, "Total"), abs=1e-4)
 
 
+def test_all_maps_stay_written_out_from_value_to_value(open_page: Open) -> None:
+    from playwright.sync_api import expect
+
+    page = open_page()
+    show(page, "conv_2", 3, 5, 5)
+    products = page.get_by_role("region", name="Sum").get_by_role("group", name="Products")
+    expect(products).to_have_count(3)
+    page.get_by_text("All 32 maps").click()
+    expect(products).to_have_count(3 + 32)
+    show(page, "conv_2", 4, 6, 6)
+    expect_text(page, "Value", "conv_2, map 4, row 6, column 6")
+    expect(products).to_have_count(3 + 32)
+    page.get_by_text("All 32 maps").click()
+    show(page, "conv_2", 5, 7, 7)
+    expect(products).to_have_count(3)
+
+
 def test_dense_values_are_explained(open_page: Open, five: dict[str, NDArray[Any]], address: str) -> None:
     page = open_page()
     example(page, "5", "5")
@@ -326,6 +343,17 @@ def test_pictures_are_chosen_pasted_and_dropped(open_page: Open) -> None:
         expect_answer(page, "2")
 
 
+def test_a_picture_larger_than_the_service_takes_is_sent_smaller(open_page: Open) -> None:
+    page = open_page()
+    file = io.BytesIO()
+    with Image.open(ROOT / "examples/8.png") as eight:
+        eight.convert("L").resize((5200, 5200)).save(file, "PNG")
+    page.get_by_label("Picture file").set_input_files(
+        {"name": "8.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    )
+    expect_answer(page, "8")
+
+
 def test_a_picture_is_pasted_from_the_clipboard_itself(open_page: Open) -> None:
     page = open_page()
     data = list((ROOT / "examples/2.png").read_bytes())
@@ -342,8 +370,11 @@ def test_a_picture_is_pasted_from_the_clipboard_itself(open_page: Open) -> None:
         paste()
         expect_answer(page, "2")
     page.evaluate("navigator.clipboard.writeText('no picture')")
-    page.get_by_role("button", name="Paste").click()
-    expect_text(page, "Prediction", "There is no picture on the clipboard")
+    for paste in (page.get_by_role("button", name="Paste").click, lambda: page.keyboard.press("Control+V")):
+        page.get_by_role("button", name="Clear").click()
+        expect_text(page, "Prediction", "Nothing is drawn yet")
+        paste()
+        expect_text(page, "Prediction", "There is no picture on the clipboard")
 
 
 def test_a_picture_is_taken_with_the_camera(open_page: Open) -> None:

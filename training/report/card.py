@@ -5,18 +5,16 @@ from typing import Any
 
 from service.manifest import Manifest
 from training.evaluate import interval
+from training.idx import MNIST
 from training.report.charts import say_percent
 from training.report.stress import STRESSES
 
 ENOUGH = 0.95
 """Share of right answers below which a change counts as too much."""
-KNOWN = {
-    "MNIST": (
-        "MNIST was written in the United States around 1990, by staff of the Census Bureau and by pupils: sevens with "
-        "a bar, ones with a long upstroke, and the digits of other scripts are rare in it or absent."
-    )
-}
-"""What is known of the pictures of a data set that others published."""
+MNIST_WRITTEN = (
+    "MNIST was written in the United States around 1990, by staff of the Census Bureau and by pupils: sevens with "
+    "a bar, ones with a long upstroke, and the digits of other scripts are rare in it or absent."
+)
 
 
 def tell_purpose(manifest: Manifest) -> list[str]:
@@ -44,7 +42,8 @@ def tell_limits(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:
         f"{100 * low:.2f}\u202f% to {100 * high:.2f}\u202f% is what the test set promises for pictures of its "
         "own kind; other people, pens and cameras were no part of it.",
     ]
-    limits += [KNOWN[name] for name in [manifest.training.get("data", {}).get("name")] if name in KNOWN]
+    if manifest.training.get("data", {}).get("sha256") == {idx.name: idx.sha256 for idx in MNIST}:
+        limits.append(MNIST_WRITTEN)
     bounds = [words for name, curve in report.get("stress", {}).items() for words in tell_bounds(name, curve)]
     if report["validation"]["accuracy"] < ENOUGH:  # unchanged ones are what is changed
         return [*limits, f"Fewer than {say_percent(ENOUGH)} right as they are."]
