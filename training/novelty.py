@@ -11,6 +11,7 @@ arcs, H, A and T; of the photographs missed, most show the same upright rocket, 
 processor time. `python -m tests.training.strangers models/mnist/2` counts anew.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
