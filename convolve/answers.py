@@ -143,7 +143,7 @@ class Details:
     version: int | None
     """The one that answers where a call names none."""
     labels: Mapping[str, int]
-    """What versions are called, `stable` for one."""
+    """What versions are called, such as `stable` and `previous` after a promotion."""
     trial: Trial | None
     versions: tuple[Model, ...]
 

@@ -30,7 +30,7 @@ class Options(TypedDict, total=False):
     version: int
     """Default: the one that answers where a call names none."""
     label: str
-    """The version that is called so, `stable` for one."""
+    """The version that is called so, such as `previous` after a promotion."""
     top: int
     """How many of the best guesses come back; 3."""
     prepare: Literal["auto", "none"]
@@ -205,5 +205,5 @@ def version_path(version: int | None) -> tuple[str, ...]:
 
 
 def below(*parts: str) -> str:
-    """A path below models/; names are anybody's, and stay one part."""
-    return "/".join(["models", *(quote(part, safe="") for part in parts)])
+    """A path below models/; names are anybody's, and stay one part, `..` too."""
+    return "/".join(["models", *(quote(part, safe="").replace(".", "%2E") for part in parts)])

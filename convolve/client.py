@@ -68,8 +68,11 @@ def check_header(name: str, value: str | None) -> str:
     """What is sent as a header, without blanks around it; empty where there is none.
 
     Raises:
+        TypeError: It is no text.
         ValueError: No header takes it.
     """
+    if not isinstance(value, str | None):
+        raise TypeError(f"the {name} is of type {type(value).__name__}; expected: str")
     value = (value or "").strip()
     if not (value.isascii() and (value + "x").isprintable()):
         raise ValueError(f"the {name} has signs that no header takes")

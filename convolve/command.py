@@ -56,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(client: Client, flags: argparse.Namespace) -> int:
     """The command, written where it should go."""
+    if flags.output is None and sys.stdout is None:
+        say("stdout is closed; expected: a place to write to, such as --output FILE")
+        return 1
     try:
         with opened(flags.output) as file, FORMATS[flags.format](file, flags.columns) as output:
             failed: int = flags.command(client, flags, output)
@@ -63,7 +66,7 @@ def run(client: Client, flags: argparse.Namespace) -> int:
     except BrokenPipeError:  # `| head` has seen enough; what is left must not fail at exit again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ConvolveError, OSError) as error:
+    except (ConvolveError, OSError, UnicodeEncodeError) as error:  # an argument may be anything, and no UTF-8
         say(str(error))
         return 1
 
@@ -108,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("files", nargs="+", metavar="FILE", help="picture files, folders, patterns; - reads stdin")
     one.add_argument("--model", help="default: the server's")
     one.add_argument("--version", type=counting, help="default: the one that answers")
-    one.add_argument("--label", help="the version that is called so, stable for one")
+    one.add_argument("--label", help="the version that is called so, such as previous after a promotion")
     one.add_argument("--top", type=counting, help="how many of the best guesses; default: 3")
     one.add_argument("--prepare", choices=["auto", "none"], help="none sends the pixels of files as they are")
     one.add_argument("--seen", metavar="FOLDER", type=Path, help="write there what the network was given, as PNG files")
@@ -182,7 +185,9 @@ def is_picture(path: Path) -> bool:
 
 
 def picture(name: str) -> Picture:
-    return sys.stdin.buffer if name == STDIN else Path(name)
+    if name != STDIN:
+        return Path(name)
+    return sys.stdin.buffer if sys.stdin else b""  # nothing comes from one that is closed
 
 
 def stem_of(name: str) -> str:

@@ -24,7 +24,8 @@ class Patience:
     """How long a call may take, and how often it is tried.
 
     Tried again is what was refused for now (429, and 503 with `Retry-After`, which is honoured), what could not be
-    sent, and, where a repetition does no harm, what broke off on the way. Never a 504, and nothing that timed out.
+    sent, and, where a repetition does no harm, what broke off on the way. Never a 504, and nothing that timed out once
+    it was sent.
     """
 
     attempts: int = 5

@@ -87,20 +87,27 @@ def told(name: str) -> Iterator[None]:
     """Whatever goes wrong while that is opened or read is `Unreadable`."""
     try:
         yield
-    except (OSError, ValueError) as error:
+    except Unreadable:
+        raise
+    except Exception as error:  # a file object is anybody's: one of gzip says EOFError, or zlib.error
         raise Unreadable(f"{name}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def read_all(file: Binary, name: str) -> bytes:
-    try:
-        data: object = file.read(MAX_FILE_BYTES + 1)
-    except UnicodeDecodeError:  # before it is a failure to read: text that is none
-        data = None
-    if not isinstance(data, bytes):
-        raise Unreadable(f"{name} reads text; fix: open it with mode 'rb'")
-    if len(data) > MAX_FILE_BYTES:
-        raise Unreadable(f"{name} has more than {MAX_FILE_BYTES:,} bytes")
-    return data
+    pieces: list[bytes] = []
+    left = MAX_FILE_BYTES + 1
+    while left > 0:
+        try:
+            piece: object = file.read(left)
+        except UnicodeDecodeError:  # before it is a failure to read: text that is none
+            piece = None
+        if not isinstance(piece, bytes):
+            raise Unreadable(f"{name} reads text; fix: open it with mode 'rb'")
+        if not piece:  # a pipe without a buffer gives what it has, again and again
+            return b"".join(pieces)
+        pieces.append(piece)
+        left -= len(piece)
+    raise Unreadable(f"{name} has more than {MAX_FILE_BYTES:,} bytes")
 
 
 def encode(pixels: Any) -> bytes:

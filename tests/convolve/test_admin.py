@@ -99,7 +99,7 @@ class TestClients:
         sent = [request.headers.get("authorization") for request in through.requests]
         assert sent == [None, None, f"Bearer {TOKEN}"]
 
-    @pytest.mark.parametrize("name", ["nope", "a/b", "../models/mnist", "a?b#c", "é"])
+    @pytest.mark.parametrize("name", ["nope", "a/b", ".", "..", "../models/mnist", "a?b#c", "é"])
     def test_no_name_leads_elsewhere(self, ask: Any, name: str) -> None:
         with pytest.raises(Problem) as refused:
             ask.promote(name, 1)
@@ -122,6 +122,11 @@ def test_a_token_that_no_header_takes_is_refused_and_not_shown(token: str) -> No
     with pytest.raises(ValueError, match="token") as refused:
         Client(token=token)
     assert token not in str(refused.value)
+
+
+def test_a_token_that_is_no_text_is_refused() -> None:
+    with pytest.raises(TypeError, match="token is of type int; expected: str"):
+        Client(token=5)  # type: ignore[arg-type]
 
 
 class TestCommands:

@@ -1,5 +1,6 @@
 """Both clients before the real service: every form of a picture, every kind of answer."""
 
+import gzip
 import io
 from array import array
 from pathlib import Path
@@ -116,6 +117,13 @@ class TestPredict:
             ask.predict(sent)
         assert not through.requests
 
+    def test_a_file_that_comes_in_pieces_is_read_to_its_end(self, ask: Any) -> None:
+        class Pipe(io.BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                return super().read(100)
+
+        assert ask.predict(Pipe(SEVEN.read_bytes())).label == "7"
+
     def test_an_unknown_option_is_wrong_usage(self, ask: Any, through: Through) -> None:
         with pytest.raises(Problem, match="unknown parameter"):
             ask.predict(SEVEN, modle="mnist")
@@ -176,6 +184,13 @@ class TestPredictMany:
         assert isinstance(missing, Unreadable)
         assert isinstance(shape, Problem)
         assert shape.kind == "wrong-shape"
+
+    @pytest.mark.parametrize("cut", [slice(-9), slice(20)], ids=["cut short", "cut shorter"])
+    def test_a_file_object_that_fails_spoils_only_itself(self, ask: Any, cut: slice) -> None:
+        packed = gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(SEVEN.read_bytes())[cut]))
+        first, broken, last = ask.predict_many([SEVEN, packed, SEVEN])
+        assert (first.label, last.label) == ("7", "7")
+        assert isinstance(broken, Unreadable)
 
     def test_nothing_is_asked_where_nothing_can_be_sent(self, ask: Any, through: Through) -> None:
         assert [type(each) for each in ask.predict_many(["no/such/file"])] == [Unreadable]

@@ -110,6 +110,20 @@ class TestPredict:
         _, out, _ = run("predict", "-", "--format", "json")
         assert [(row["file"], row["label"]) for row in json.loads(out)] == [("-", "7")]
 
+    @pytest.mark.parametrize("closed", ["stdin", "stdout"])
+    def test_what_is_closed_is_told_in_a_line(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], closed: str
+    ) -> None:
+        monkeypatch.setattr(sys, closed, None)
+        status, *_ = run("predict", "-", "--output", os.devnull) if closed == "stdin" else run("predict", SEVEN)
+        assert status == 1
+        assert capsys.readouterr().err.count("\n") <= 1
+
+    def test_an_argument_that_is_no_utf_8_is_told_in_a_line(self, run: Run) -> None:
+        status, out, err = run("predict", SEVEN, "--model", "\udcff")
+        assert (status, out) == (1, "")
+        assert err.count("\n") == 1
+
     def test_into_a_file(self, run: Run, tmp_path: Path) -> None:
         status, out, _ = run("predict", SEVEN, "--format", "json", "--output", tmp_path / "out.json")
         assert (status, out) == (0, "")

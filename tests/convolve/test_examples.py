@@ -20,14 +20,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with two versions, of which the first answers."""
+    """A server with two versions and no policy, as they are shipped: the second answers."""
     models = tmp_path_factory.mktemp("store") / "models"
     for version in (1, 2):
         folder = models / "mnist" / str(version)
         shutil.copytree(ROOT / "models" / "mnist" / "1", folder)
         manifest = json.loads((folder / "manifest.json").read_text())
         (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
-    (models / "mnist" / "policy.json").write_text(json.dumps({"labels": {"stable": 1}}))
     environment = {"CONVOLVE_ADMIN_TOKEN": TOKEN}
     flags = ("--workers", "1", "--models", str(models), "--feedback", str(models.parent / "kept"))
     with serving(*flags, environment=environment) as server:

@@ -120,6 +120,9 @@ def test_it_says_what_is_answered_instead(document: Any) -> None:
     promote = document["paths"]["/models/{name}/promote"]["post"]
     assert promote["security"] == [{"HTTPBearer": []}]
     assert {"400", "401", "403", "404", "409", "504"} <= promote["responses"].keys()
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert ("401" in operation["responses"]) == ("security" in operation), path
     for operation in (promote, document["paths"]["/feedback"]["post"]):
         assert {"408", "413", "415", "503"} <= operation["responses"].keys()
 

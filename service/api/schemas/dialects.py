@@ -1,6 +1,7 @@
 """What the routes of others' dialects have in common: names in the path, JSON in and out."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
@@ -42,6 +43,8 @@ def describe(
         more["parameters"] = parameters
     if question is not None:
         more["requestBody"] = {"required": required, "content": content(question)}
+    if HTTPStatus.UNAUTHORIZED in refused:
+        more["security"] = [{"HTTPBearer": []}]
     responses: dict[int, Any] = dict.fromkeys(refused, FAILED)
     if answer is not None:
         responses[200] = {"content": content(answer) | dict(otherwise or {})}

@@ -98,7 +98,7 @@ def parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
 PARAMETERS = [
     parameter("model", "Default: the setting `default_model`.", type="string"),
     parameter("version", "Default: the one that serves.", type="integer", minimum=1, maximum=999_999_999),
-    parameter("label", "A version by its label, such as `stable`.", type="string"),
+    parameter("label", "A version by its label, such as `previous` after a promotion.", type="string"),
     parameter("top", "How many of the best guesses to list.", type="integer", minimum=1, default=3),
     parameter(
         "prepare",
