@@ -31,7 +31,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = {"CONVOLVE_ADMIN_TOKEN": TOKEN}
     flags = ("--workers", "1", "--models", str(models), "--feedback", str(models.parent / "kept"))
     with serving(*flags, environment=environment) as server:
-        yield f"http://127.0.0.1:{server.port}"
+        yield server.address
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,8 @@ from service.app import create_app
 from service.engines import Engine
 from service.settings import Settings
 from tests.fakes import Store
-from tests.servers import Server, serving
+from tests.servers import ROOT, Server, serving
 
-ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
 Start = Callable[..., TestClient]
