@@ -16,8 +16,7 @@ import pytest
 
 from tests.conftest import program
 from tests.servers import Server, free_port, serving
-from tests.service.conftest import EXAMPLES, ROOT
-from tests.service.test_admin import TOKEN
+from tests.service.conftest import EXAMPLES, ROOT, SHIPPED, TOKEN
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = ROOT / ".clients"
@@ -31,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, i
     """Two workers with a store of their own, and the port of their gRPC."""
     port = free_port()
     store = tmp_path_factory.mktemp("store") / "models"
-    shutil.copytree(ROOT / "models" / "mnist" / "1", store / "mnist" / "1")
+    shutil.copytree(SHIPPED, store / "mnist" / "1")
     flags = ("--workers", "2", "--grpc-port", str(port), "--models", str(store))
     with serving(*flags, environment={"CONVOLVE_ADMIN_TOKEN": TOKEN}) as server:
         yield server, port

@@ -12,9 +12,8 @@ import pytest
 from convolve import Client
 from convolve.command import main
 from tests.servers import serving
-from tests.service.conftest import EXAMPLES, ROOT
+from tests.service.conftest import EXAMPLES, ROOT, SHIPPED, TOKEN
 
-TOKEN = "a token of 16 letters, or more"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -24,7 +23,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     models = tmp_path_factory.mktemp("store") / "models"
     for version in (1, 2):
         folder = models / "mnist" / str(version)
-        shutil.copytree(ROOT / "models" / "mnist" / "1", folder)
+        shutil.copytree(SHIPPED, folder)
         manifest = json.loads((folder / "manifest.json").read_text())
         (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
     (models / "mnist" / "policy.json").write_text(json.dumps({"labels": {"stable": 1}}))

@@ -28,9 +28,7 @@ from service.manifest import Manifest
 from service.settings import Settings
 from service.workers import PREFIX, SHARED_MEMORY
 from tests.servers import PATIENCE_S, Server, serving
-from tests.service.conftest import EXAMPLES, ROOT, png
-
-SEVEN = (EXAMPLES / "seven.png").read_bytes()
+from tests.service.conftest import ROOT, SEVEN, png
 
 
 def test_64_callers_with_a_thousand_pictures_each_get_their_own_answers(two: Server) -> None:

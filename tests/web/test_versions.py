@@ -14,6 +14,7 @@ import pytest
 
 from tests.fakes import tell_novelty
 from tests.servers import ROOT
+from tests.service.conftest import SHIPPED
 from tests.web.conftest import (
     ONE,
     SEVEN,
@@ -38,7 +39,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("two")
     model = folder / "models" / "mnist"
     for version, labels in ((1, "0123456789"), (2, "9876543210")):
-        shutil.copytree(ROOT / "models" / "mnist" / "1", model / str(version))
+        shutil.copytree(SHIPPED, model / str(version))
         manifest = model / str(version) / "manifest.json"
         told = json.loads(manifest.read_text()) | {"version": version, "labels": list(labels)}
         manifest.write_text(json.dumps(told))
@@ -57,7 +58,7 @@ def closed() -> Iterator[str]:
 def wary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its version takes nothing for a digit but what has hardly any ink."""
     folder = tmp_path_factory.mktemp("wary")
-    shutil.copytree(ROOT / "models" / "mnist" / "1", folder / "models" / "mnist" / "1")
+    shutil.copytree(SHIPPED, folder / "models" / "mnist" / "1")
     tell_novelty(folder / "models" / "mnist" / "1", 0.07)
     with running("--models", str(folder / "models")) as address:
         yield address
