@@ -13,7 +13,7 @@ from service import __version__, pictures, tensors
 from service.engines import Answers
 from service.errors import BadBody, WrongShape, shown
 from service.manifest import Manifest
-from service.registry import State
+from service.registry import Standing
 from service.road import Source, check_count, prepare_all
 from service.serving import Serving
 
@@ -323,7 +323,7 @@ def pack_values(values: NDArray[Any] | list[str]) -> bytes:
     return pack(map(str.encode, values)) if isinstance(values, list) else values.tobytes()
 
 
-def index(states: Iterable[State], *, only_ready: bool) -> list[dict[str, str]]:
+def index(standings: Iterable[Standing], *, only_ready: bool) -> list[dict[str, str]]:
     """What the repository holds."""
     listed = [
         {
@@ -332,7 +332,7 @@ def index(states: Iterable[State], *, only_ready: bool) -> list[dict[str, str]]:
             "state": "READY" if each.state == "serving" else "UNAVAILABLE",
             "reason": each.reason,
         }
-        for each in states
+        for each in standings
     ]
     return [each for each in listed if each["state"] == "READY" or not only_ready]
 
