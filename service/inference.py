@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service import __version__, pictures, tensors
+from service import __version__, lists, pictures, tensors
 from service.engines import Answers
 from service.errors import BadBody, WrongShape, shown
 from service.manifest import Manifest
@@ -52,7 +52,7 @@ class Tensor(NamedTuple):
 
     datatype: str
     shape: tuple[int, ...]
-    data: memoryview | list[Any] | tensors.Numbers
+    data: memoryview | list[Any] | lists.Numbers
     """Binary in the protocol's layout, or values."""
 
 
@@ -257,7 +257,7 @@ def flatten(values: list[Any], count: int) -> list[Any]:
     return values
 
 
-def files_of(data: memoryview | list[Any] | tensors.Numbers, count: int) -> list[Source]:
+def files_of(data: memoryview | list[Any] | lists.Numbers, count: int) -> list[Source]:
     """The files in a tensor of bytes. Values are base64, or objects `{"b64": …}` that hold it, or the bytes."""
     files: list[Source] = []
     if isinstance(data, np.ndarray):
