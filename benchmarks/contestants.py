@@ -16,6 +16,9 @@ INT8 = VERSION / "int8" / "network.xml"
 
 Variables = Mapping[str, str]
 
+US = "convolve"
+V2 = "/v2/models/mnist/infer"
+
 LONGER = 4
 """How many times as long a run of large requests lasts: of some 40 in 2 s, several are half answered at the end."""
 
@@ -79,17 +82,16 @@ class Contestant:
         return Path(self.command[0]).exists()
 
 
-def ours(name: str = "convolve", *flags: str, python: str = sys.executable) -> Contestant:
+def ours(name: str = US, *flags: str, python: str = sys.executable) -> Contestant:
     """Ourselves, with the settings as they come and these flags."""
-    infer = "/v2/models/mnist/infer"
     doors = {
         "png": Door("/predict", bodies.png),
         "numbers": Door("/predict", bodies.images),
-        "v2-png": Door(infer, bodies.binary_file),
-        "v2-numbers": Door(infer, bodies.tensor),
+        "v2-png": Door(V2, bodies.binary_file),
+        "v2-numbers": Door(V2, bodies.tensor),
         "many": Door("/predict", bodies.images),
-        "bulk-bytes": Door(infer, bodies.binary_bytes),
-        "bulk-floats": Door(infer, bodies.binary_floats),
+        "bulk-bytes": Door(V2, bodies.binary_bytes),
+        "bulk-floats": Door(V2, bodies.binary_floats),
     }
     command = (python, "-m", "service", "--port", "{port}", "--log-level", "warning", "--drain-s", "0", *flags)
     return Contestant(name, command, (Setup(doors),), folder=ROOT)
@@ -106,7 +108,7 @@ BESIDE = program("convolve", "python")
 
 def among_peers(*flags: str) -> Contestant:
     """Ourselves in an environment like theirs."""
-    return ours("convolve", *flags, python=BESIDE)
+    return ours(US, *flags, python=BESIDE)
 
 
 def uvicorn(application: str, workers: int) -> tuple[str, ...]:
@@ -120,8 +122,8 @@ TWO = {"PEER_THREADS": "2"}
 """Threads that compute in each process: two where a request is large, and they do not stand in each other's way."""
 
 NUMBERS = Door("/predict", bodies.instances)
-NUMBERS_V1 = Door("/v1/models/mnist:predict", bodies.instances)
-V2 = "/v2/models/mnist/infer"
+V1 = "/v1/models/mnist:predict"
+NUMBERS_V1 = Door(V1, bodies.instances)
 NUMBERS_V2 = Door(V2, bodies.tensor)
 
 
@@ -156,8 +158,8 @@ NAMED = (
         "kserve",
         (program("kserve", "python"), "kserve_server.py"),
         (
-            Setup({"png": Door("/v1/models/mnist:predict", bodies.png), "numbers": NUMBERS_V1}, ONE),
-            Setup({"many": NUMBERS_V1, **bulk("/v1/models/mnist:predict")}, TWO),
+            Setup({"png": Door(V1, bodies.png), "numbers": NUMBERS_V1}, ONE),
+            Setup({"many": NUMBERS_V1, **bulk(V1)}, TWO),
         ),
     ),
     Contestant(

@@ -11,7 +11,8 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from benchmarks.tables import LIMITS, PLAIN, US, Line, medians, points
+from benchmarks.contestants import PLAIN, US
+from benchmarks.tables import LIMITS, Line, medians, points
 from benchmarks.visits import Row
 
 mpl.rcParams.update({"svg.hashsalt": "convolve", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False})
@@ -40,7 +41,7 @@ def bars(lines: Sequence[Line], path: Path) -> None:
 def variants(rows: Sequence[Row], path: Path) -> None:
     """Requests/s of each of our variants against the callers, PNG."""
     figure, axis = plt.subplots(figsize=(6, 3), constrained_layout=True)
-    runs = [row for row in rows if row["kind"] == "run" and row["work"] == "png" and row["contestant"] != PLAIN]
+    runs = [row for row in rows if row["kind"] == "run" and row["work"] == "png" and row["contestant"] != PLAIN.name]
     for name in dict.fromkeys(row["contestant"] for row in runs):
         callers = sorted({row["callers"] for row in runs if row["contestant"] == name})
         rates = [medians(runs, "rate", contestant=name, callers=count).get(name, 0) for count in callers]

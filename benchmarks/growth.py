@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks import bodies, load, processes
 from benchmarks.bodies import Body, Door, Pixels, Request
-from benchmarks.contestants import LONGER, Contestant, ours
+from benchmarks.contestants import LONGER, US, V2, Contestant, ours
 from benchmarks.pictures import VERSION, draw
 from benchmarks.sampler import WrongAnswer
 from benchmarks.visits import Row, serving
@@ -30,7 +30,7 @@ SIDES = (28, 112, 448, 1000, 2000, 3464)
 MODELS = (1, 2, 5, 10, 20)
 
 PNG = Door("/predict", bodies.png)
-BINARY = Door("/v2/models/mnist/infer", bodies.binary_bytes)
+BINARY = Door(V2, bodies.binary_bytes)
 
 
 def measure(rounds: int, seconds: int) -> Iterator[Row]:
@@ -43,7 +43,7 @@ def measure(rounds: int, seconds: int) -> Iterator[Row]:
 
 def on_one_server(seconds: int) -> Iterator[Row]:
     """Callers, the size of a picture, and pictures in a request."""
-    contestant = ours("convolve", "--max-queue", ROOM)
+    contestant = ours(US, "--max-queue", ROOM)
     (setup,) = contestant.setups
     single = PNG.requests(draw(64), 1, 64)
     with serving(contestant, setup, single[0]) as (port, _):
@@ -64,7 +64,7 @@ def with_models(count: int, seconds: int) -> Iterator[Row]:
     """Callers of all models in turn, on a server that has loaded so many."""
     with tempfile.TemporaryDirectory(prefix="models-") as folder:
         names = [copy(Path(folder), number) for number in range(count)]
-        contestant = ours("convolve", "--models", folder, "--default-model", names[0])
+        contestant = ours(US, "--models", folder, "--default-model", names[0])
         sent = [Door(f"/predict?model={names[number % count]}", bodies.png).request(draw(64)[number : number + 1])
                 for number in range(60)]  # fmt: skip
         yield from one_server(contestant, sent, count, seconds)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import openvino
 
-from benchmarks.contestants import BESIDE, VENVS
+from benchmarks.contestants import BESIDE, program
 from benchmarks.pictures import VERSION
 from benchmarks.visits import Row
 from service.engines.openvino import choose
@@ -60,12 +60,12 @@ def peers() -> dict[str, str]:
     """Versions in the peers' environments."""
     found = {}
     for environment, package in PEERS.items():
-        python = VENVS / environment / "bin" / "python"
-        if python.exists():
+        python = program(environment, "python")
+        if Path(python).exists():
             found[package] = told(python, f"import importlib.metadata as m; print(m.version({package!r}))")
     return found
 
 
-def told(python: str | Path, ask: str) -> str:
+def told(python: str, ask: str) -> str:
     """What a program prints in an environment."""
     return subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()

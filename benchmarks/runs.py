@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator
 
 from benchmarks import load, report, steady, tables
-from benchmarks.contestants import INT8, NAMED, NOOPS, PLAIN, WORKS, Contestant, among_peers, ours
+from benchmarks.contestants import INT8, NAMED, NOOPS, PLAIN, US, WORKS, Contestant, among_peers, ours
 from benchmarks.turns import start_in_turns, take_turns
 from benchmarks.visits import Plan, Row, requests, serving, visit
 
@@ -73,7 +73,7 @@ def precisions(rounds: int, seconds: int) -> Iterator[Row]:
 
 def in_precision(contestant: Contestant, precision: str) -> Contestant:
     """The same, computing in this arithmetic. Peers get int8 as what it is: another network."""
-    if contestant.name == "convolve":
+    if contestant.name == US:
         return among_peers("--precision", precision)
     own = {"PEER_MODEL": str(INT8)} if precision == "int8" else {"PEER_PRECISION": precision}
     setups = (dataclasses.replace(setup, variables={**setup.variables, **own}) for setup in contestant.setups)

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.contestants import WORKS, Work
+from benchmarks.contestants import NOOPS, PLAIN, US, WORKS, Work
+from benchmarks.load import NOISE
 from benchmarks.visits import Row
 
-US, PLAIN = "convolve", "plain"
-LIMITS = ("FastAPI, empty route", "ASGI, empty function")
+LIMITS = tuple(noop.name for noop in NOOPS)
+"""What no server is that one could use: no peers of ours."""
 ONE_CORE = "one core"
 """What we are called where all that runs has one of them, load generator and all."""
 NOBODY = "–"
@@ -28,7 +29,7 @@ class Line:
     @property
     def best(self) -> str | None:
         """The best server with a name."""
-        named = {name: median(each) for name, each in self.values.items() if name not in (US, PLAIN, *LIMITS)}
+        named = {name: median(each) for name, each in self.values.items() if name not in (US, PLAIN.name, *LIMITS)}
         return (max if self.more else min)(named, key=named.__getitem__) if named else None
 
     def ratio(self, other: str | None) -> str:
@@ -131,8 +132,8 @@ def steadiest(peers: Sequence[Row], best: Sequence[Row]) -> list[Line]:
 
 def beside(line: Line) -> tuple[str, ...]:
     """Ours, the best peer's, its name, the plain server's, and what we are to both."""
-    figures = line.value(US), line.value(line.best), line.best or "", line.value(PLAIN)
-    return (*figures, line.ratio(line.best), line.ratio(PLAIN))
+    figures = line.value(US), line.value(line.best), line.best or "", line.value(PLAIN.name)
+    return (*figures, line.ratio(line.best), line.ratio(PLAIN.name))
 
 
 def everybody(rows: Sequence[Row]) -> str:
@@ -286,8 +287,8 @@ def noise(rows: Sequence[Row]) -> str:
     checked = sum(row.get("checked", 0) for row in rows)
     failures = [row for row in rows if "failure" in row]
     wrong = "none was wrong" if not failures else f"runs without figures: {', '.join(map(failed, failures))}"
-    disturbed = sum(other > 0.15 for other in others)
+    disturbed = sum(other > NOISE for other in others)
     return (
-        f"{len(others)} runs, {disturbed} of them with more than 0.15 cores used by others;"
+        f"{len(others)} runs, {disturbed} of them with more than {NOISE} cores used by others;"
         f" {checked:,} answers were checked for status, shape and class, {wrong}."
     )

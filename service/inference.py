@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service import __version__, pictures, tensors
+from service import __version__, lists, pictures, tensors
 from service.engines import Answers
 from service.errors import BadBody, WrongShape, shown
 from service.manifest import Manifest
-from service.registry import State
+from service.registry import Standing
 from service.road import Source, check_count, prepare_all
 from service.serving import Serving
 
@@ -52,7 +52,7 @@ class Tensor(NamedTuple):
 
     datatype: str
     shape: tuple[int, ...]
-    data: memoryview | list[Any] | tensors.Numbers
+    data: memoryview | list[Any] | lists.Numbers
     """Binary in the protocol's layout, or values."""
 
 
@@ -257,7 +257,7 @@ def flatten(values: list[Any], count: int) -> list[Any]:
     return values
 
 
-def files_of(data: memoryview | list[Any] | tensors.Numbers, count: int) -> list[Source]:
+def files_of(data: memoryview | list[Any] | lists.Numbers, count: int) -> list[Source]:
     """The files in a tensor of bytes. Values are base64, or objects `{"b64": …}` that hold it, or the bytes."""
     files: list[Source] = []
     if isinstance(data, np.ndarray):
@@ -323,7 +323,7 @@ def pack_values(values: NDArray[Any] | list[str]) -> bytes:
     return pack(map(str.encode, values)) if isinstance(values, list) else values.tobytes()
 
 
-def index(states: Iterable[State], *, only_ready: bool) -> list[dict[str, str]]:
+def index(standings: Iterable[Standing], *, only_ready: bool) -> list[dict[str, str]]:
     """What the repository holds."""
     listed = [
         {
@@ -332,7 +332,7 @@ def index(states: Iterable[State], *, only_ready: bool) -> list[dict[str, str]]:
             "state": "READY" if each.state == "serving" else "UNAVAILABLE",
             "reason": each.reason,
         }
-        for each in states
+        for each in standings
     ]
     return [each for each in listed if each["state"] == "READY" or not only_ready]
 

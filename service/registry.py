@@ -16,8 +16,8 @@ Headers = Iterable[tuple[bytes, bytes]]
 """As ASGI has them: lower-case names."""
 
 
-class State(NamedTuple):
-    """What there is to say of a version."""
+class Standing(NamedTuple):
+    """How a version stands."""
 
     name: str
     version: int
@@ -102,21 +102,21 @@ class Registry:
             fix="see GET /models",
         )
 
-    def states(self, only: str | None = None) -> list[State]:
+    def standings(self, only: str | None = None) -> list[Standing]:
         """Every version in the store, or of one model, by name and number."""
         names = sorted({*self.repository.names(), *self.models}) if only is None else [only]
-        return [state for name in names for state in self.states_of(name)]
+        return [each for name in names for each in self.standings_of(name)]
 
-    def states_of(self, name: str) -> Iterator[State]:
+    def standings_of(self, name: str) -> Iterator[Standing]:
         model = self.models.get(name)
         serving = model.versions if model else {}
         for version in sorted({*self.repository.versions(name), *serving}):
             if version in serving:
-                yield State(name, version, "serving", serving=serving[version])
+                yield Standing(name, version, "serving", serving=serving[version])
             elif (error := self.refused.get((name, version))) is not None:
-                yield State(name, version, "refused", error.reason)
+                yield Standing(name, version, "refused", error.reason)
             else:
-                yield State(name, version, "available")
+                yield Standing(name, version, "available")
 
     def forget_refused(self, name: str, known: set[int]) -> None:
         """Let go of the reasons of versions that are not there any more."""

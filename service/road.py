@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
-from service import pictures, tensors
+from service import lists, pictures, tensors
 from service.engines import Answers
 from service.errors import BadBody, BadQuery, DeadlineExceeded, EmptyBody, ServiceError, TooManyPictures, kind, shown
 from service.pictures import Seen
@@ -168,8 +168,8 @@ async def inspect_one(serving: Serving, source: Source, mode: pictures.Mode) -> 
 
 
 def read_plain(body: bytes, serving: Serving, fields: Mapping[str, bool]) -> NDArray[np.uint8] | None:
-    """All pictures of a body, where it is JSON of the plainest kind; see `tensors.read_plain`."""
-    return tensors.read_plain(body, fields, serving.manifest.input.shape, unit=serving.float_pixels == "unit")
+    """All pictures of a body, where it is JSON of the plainest kind; see `lists.read_plain`."""
+    return lists.read_plain(body, fields, serving.manifest.input.shape, unit=serving.float_pixels == "unit")
 
 
 def pixels_of(serving: Serving, numbers: list[Any]) -> NDArray[np.uint8]:

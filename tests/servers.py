@@ -21,9 +21,8 @@ class Server:
     """`python -m service` on a free port, perhaps by way of a command that starts it."""
 
     def __init__(self, *flags: str, environment: dict[str, str] | None = None, by: tuple[str, ...] = ()) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
         self.process = subprocess.Popen(
             [*by, sys.executable, "-m", "service", "--port", str(self.port), *flags],
             cwd=ROOT,
@@ -84,6 +83,14 @@ class Server:
     def output(self) -> str:
         assert self.process.stdout is not None
         return self.process.stdout.read().decode()
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager

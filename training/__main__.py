@@ -16,10 +16,11 @@ import numpy as np
 
 from service.errors import ServiceError
 from service.manifest import NAME, NAMED, Manifest
-from training.config import DIGITS, LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, choose_arithmetic, suit
+from training.config import DIGITS, LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, Recipe, choose_arithmetic, suit
 from training.datasets import Dataset
 from training.errors import TrainingError
 from training.report.comparison import find_before
+from training.report.figures import Figures, measure_figures
 from training.sources import load
 
 DESCRIPTION = "Train the documented network, on MNIST or on pictures of your own."
@@ -62,6 +63,28 @@ def main(argv: list[str] | None = None) -> int:
 
 def read_flags(argv: list[str]) -> Config:
     """Flags, and the environment behind them, as one Config."""
+    parser = build_parser()
+    flags = parser.parse_args(argv)
+    if flags.freeze and flags.start is None:
+        parser.error("--freeze needs --from: there is nothing to freeze")
+    recipe = RECIPES[flags.recipe]
+    return Config(
+        recipe=replace(recipe, epochs=flags.epochs or recipe.epochs, arithmetic=choose_arithmetic()),
+        recipe_name=flags.recipe,
+        name=flags.name,
+        seed=flags.seed,
+        data=flags.data,
+        preparation=flags.prepare,
+        start=flags.start,
+        freeze=flags.freeze,
+        models=flags.models,
+        resume=flags.resume,
+        force=flags.force,
+        tensorboard=flags.tensorboard,
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=DESCRIPTION)
     data = os.environ.get("CONVOLVE_DATA")
     parser.add_argument(
@@ -101,24 +124,7 @@ def read_flags(argv: list[str]) -> Config:
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of such a run")
     parser.add_argument("--force", action="store_true", help="publish it even if it does not pass the gate")
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write the curves there, for TensorBoard")
-    flags = parser.parse_args(argv)
-    if flags.freeze and flags.start is None:
-        parser.error("--freeze needs --from: there is nothing to freeze")
-    recipe = RECIPES[flags.recipe]
-    return Config(
-        recipe=replace(recipe, epochs=flags.epochs or recipe.epochs, arithmetic=choose_arithmetic()),
-        recipe_name=flags.recipe,
-        name=flags.name,
-        seed=flags.seed,
-        data=flags.data,
-        preparation=flags.prepare,
-        start=flags.start,
-        freeze=flags.freeze,
-        models=flags.models,
-        resume=flags.resume,
-        force=flags.force,
-        tensorboard=flags.tensorboard,
-    )
+    return parser
 
 
 def read_name(text: str) -> str:
@@ -149,7 +155,6 @@ def run(config: Config) -> Path:
         from training.calibrate import calibrate
         from training.learner import build_learner
         from training.novelty import provide_novelty
-        from training.report.figures import measure_figures
         from training.report.page import pick_worst
         from training.train import train
         from training.transfer import build_from, load_start, measure_gain
@@ -157,10 +162,7 @@ def run(config: Config) -> Path:
 
     start = load_start(config.start, freeze=config.freeze) if config.start else None
     origins = data.digests | {"preparation": data.preparation} | (start.origin if start else {})
-    recipe = suit(config.recipe, len(data.train), LEAST_STEPS)
-    if data.classes != DIGITS or data.preparation != "centred":  # numbers may stand for names, as of clothes
-        recipe = replace(recipe, flag=0.0)
-    config = replace(config, recipe=recipe, origins=origins)
+    config = replace(config, recipe=adapt(config.recipe, data), origins=origins)
     folder = export.open_folder(config.models / config.name, "--models")
     check_classes(folder, data, force=config.force)
     export.open_folder(config.state.parent, "the folder that you start from")
@@ -173,11 +175,7 @@ def run(config: Config) -> Path:
     parts = {"validation": data.validation, "test": data.test}
     predict = functools.partial(network.predict, batch_size=500, verbose=0)
     figures = measure_figures(predict, parts, data.classes, temperature)
-    for name, measured in {"validation": figures.validation, "test": figures.test}.items():
-        say(f"{name}: {measured.accuracy:.2%} of {measured.pictures:,}, loss {measured.loss:.4f}")
-    guessing = np.bincount(data.validation.labels).max() / len(data.validation)
-    if figures.validation.accuracy <= guessing:
-        say(f"Careful: this is no better than naming the commonest class always, {guessing:.2%} right of validation")
+    tell_figures(figures, data)
     novelty = provide_novelty(config, data.train, data.validation)
     manifest = export.describe(config, data, network, progress, figures)
     report = export.report(progress, figures, data)
@@ -190,6 +188,14 @@ def run(config: Config) -> Path:
     checkpoint.forget(config)
     tell_arithmetic(Manifest.read(version))
     return version
+
+
+def adapt(recipe: Recipe, data: Dataset) -> Recipe:
+    """The recipe, for so many pictures and what they show."""
+    recipe = suit(recipe, len(data.train), LEAST_STEPS)
+    if data.classes != DIGITS or data.preparation != "centred":  # numbers may stand for names, as of clothes
+        recipe = replace(recipe, flag=0.0)
+    return recipe
 
 
 def check_classes(folder: Path, data: Dataset, *, force: bool) -> None:
@@ -226,6 +232,15 @@ def tell_state(config: Config) -> None:
         say(f"Nothing to go on from at {config.state}: starting from the beginning.")
     elif config.state.exists():
         say(f"Going on from {config.state}." if config.resume else f"Starting anew, over {config.state} (no --resume).")
+
+
+def tell_figures(figures: Figures, data: Dataset) -> None:
+    """Say how good it is, and where that is worth nothing."""
+    for name, measured in {"validation": figures.validation, "test": figures.test}.items():
+        say(f"{name}: {measured.accuracy:.2%} of {measured.pictures:,}, loss {measured.loss:.4f}")
+    guessing = np.bincount(data.validation.labels).max() / len(data.validation)
+    if figures.validation.accuracy <= guessing:
+        say(f"Careful: this is no better than naming the commonest class always, {guessing:.2%} right of validation")
 
 
 def tell_arithmetic(manifest: Manifest) -> None:

@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import bodies, inference, pictures, road, tensors
+from service import bodies, inference, lists, pictures, road, tensors
 from service.access import authorise
 from service.api.schemas.dialects import ASKING, CHANGING, LISTING, describe
 from service.api.schemas.native import BINARY
@@ -86,15 +86,15 @@ def read(body: bytes, header: str | None, serving: Serving) -> Question:
     text, data = body[:length], memoryview(body)[length:]
     if data:
         return fill_in(recall(text, len(data), manifest), data)
-    if (lifted := tensors.lift_numbers(text)) is not None:
+    if (lifted := lists.lift_numbers(text)) is not None:
         with suppress(CallerError):  # what is wrong is said of the text as it was sent
             question = recall(lifted[0], 0, manifest)
-            if question.tensor.data == [tensors.LIFTED]:
+            if question.tensor.data == [lists.LIFTED]:
                 return fill_in(question, lifted[1])
     return understand(text, 0, manifest)
 
 
-def fill_in(question: Question, data: memoryview | tensors.Numbers) -> Question:
+def fill_in(question: Question, data: memoryview | lists.Numbers) -> Question:
     """The question with its data."""
     return question._replace(tensor=question.tensor._replace(data=data))
 
@@ -283,7 +283,7 @@ async def repository(request: Request) -> Response:
     """Every version in the store, with the reason why it does not serve."""
     shared: Shared = request.scope["state"]["shared"]
     asked = await read_optional(request, '{"ready": true}')
-    return Answer(inference.index(shared.registry.states(), only_ready=flag(asked, "ready", default=False)))
+    return Answer(inference.index(shared.registry.standings(), only_ready=flag(asked, "ready", default=False)))
 
 
 @router.post("/v2/repository/models/{name:name}/load", **describe(Changed, "name", **CHANGE))

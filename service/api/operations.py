@@ -21,7 +21,7 @@ from service.api.schemas.operations import (
 from service.api.schemas.refusals import REFUSED
 from service.metrics import CONTENT_TYPE
 from service.policy import Policy
-from service.registry import State
+from service.registry import Standing
 from service.state import Shared
 
 router = APIRouter()
@@ -41,7 +41,7 @@ SharedDep = Annotated[Shared, Depends(get_shared)]
 @router.get("/models", tags=["models"], response_model_exclude_none=True)
 def list_models(shared: SharedDep) -> Models:
     """Every version in the store: which serve, which were refused and why."""
-    return Models(models=[show(state) for state in shared.registry.states()])
+    return Models(models=[show(each) for each in shared.registry.standings()])
 
 
 @router.get("/models/{name}", tags=["models"], response_model_exclude_none=True, responses={404: REFUSED})
@@ -73,11 +73,11 @@ async def describe(shared: Shared, name: str) -> ModelDetails:
         else None,
         policy=registry.policies.get(name, Policy()),
         policy_refused=bad_policy.reason if bad_policy else None,
-        versions=[show(state) for state in registry.states(name)],
+        versions=[show(each) for each in registry.standings(name)],
     )
 
 
-def show(found: State) -> Model:
+def show(found: Standing) -> Model:
     """One version."""
     name, version, state, reason, serving = found
     if serving is None:

@@ -29,7 +29,7 @@ from service.api.schemas.tfserving import (
 )
 from service.door import Answer, TerseRoute
 from service.errors import BadBody, EmptyBody, kind, shown
-from service.registry import State
+from service.registry import Standing
 from service.road import Source
 from service.serving import Serving
 from service.state import Shared
@@ -211,7 +211,7 @@ async def models(request: Request) -> Response:
         {
             "models": [
                 {"name": name, "model_version_status": status(of_one)}
-                for name, of_one in groupby(shared.registry.states(), itemgetter(0))
+                for name, of_one in groupby(shared.registry.standings(), itemgetter(0))
             ]
         }
     )
@@ -222,17 +222,19 @@ async def model(request: Request) -> Response:
     """The state of a model's versions, or of one of them."""
     shared: Shared = request.scope["state"]["shared"]
     given = request.scope["path_params"]
-    states = [each for each in shared.registry.states() if each.name == given["name"] and each.state != "available"]
+    standings = [
+        each for each in shared.registry.standings() if each.name == given["name"] and each.state != "available"
+    ]
     version = road.number(given.get("version"))
     if "version" in given:
-        states = [each for each in states if each.version == version]
-    if not states or "label" in given:
+        standings = [each for each in standings if each.version == version]
+    if not standings or "label" in given:
         manifest = road.find(request).manifest  # says what is wrong, where something is
-        states = [each for each in states if each.version == manifest.version]
-    return Answer({"model_version_status": status(states)})
+        standings = [each for each in standings if each.version == manifest.version]
+    return Answer({"model_version_status": status(standings)})
 
 
-def status(states: Iterable[State]) -> list[dict[str, Any]]:
+def status(standings: Iterable[Standing]) -> list[dict[str, Any]]:
     """Versions that serve or were refused, newest first."""
     return [
         {
@@ -240,7 +242,7 @@ def status(states: Iterable[State]) -> list[dict[str, Any]]:
             "state": "AVAILABLE" if each.state == "serving" else "END",
             "status": {"error_code": "FAILED_PRECONDITION" if each.reason else "OK", "error_message": each.reason},
         }
-        for each in sorted(states, reverse=True)
+        for each in sorted(standings, reverse=True)
         if each.state != "available"
     ]
 

@@ -15,10 +15,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import program
-from tests.servers import Server, serving
-from tests.service.conftest import EXAMPLES, ROOT
-from tests.service.test_admin import TOKEN
-from tests.service.test_grpc import free_port
+from tests.servers import Server, free_port, serving
+from tests.service.conftest import EXAMPLES, ROOT, SHIPPED, TOKEN
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = ROOT / ".clients"
@@ -32,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, i
     """Two workers with a store of their own, and the port of their gRPC."""
     port = free_port()
     store = tmp_path_factory.mktemp("store") / "models"
-    shutil.copytree(ROOT / "models" / "mnist" / "1", store / "mnist" / "1")
+    shutil.copytree(SHIPPED, store / "mnist" / "1")
     flags = ("--workers", "2", "--grpc-port", str(port), "--models", str(store))
     with serving(*flags, environment={"CONVOLVE_ADMIN_TOKEN": TOKEN}) as server:
         yield server, port
@@ -56,7 +54,7 @@ def environment(script: Path) -> Path:
 def test_client(script: str, server: tuple[Server, int]) -> None:
     path = HERE / f"{script}.py"
     http, grpc = server
-    addresses = [f"http://127.0.0.1:{http.port}", f"127.0.0.1:{grpc}"]
+    addresses = [http.address, f"127.0.0.1:{grpc}"]
     done = subprocess.run(
         [environment(path), path, *addresses, ROOT],
         env={**os.environ, "CONVOLVE_ADMIN_TOKEN": TOKEN},
@@ -70,7 +68,7 @@ def test_client(script: str, server: tuple[Server, int]) -> None:
 
 def curl(server: tuple[Server, int], path: str, *flags: str) -> object:
     """What curl gets, as the documentation calls it."""
-    command = [program("curl", "curl"), "--silent", *flags, f"http://127.0.0.1:{server[0].port}{path}"]
+    command = [program("curl", "curl"), "--silent", *flags, f"{server[0].address}{path}"]
     return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
 
 

@@ -10,9 +10,7 @@ import pytest
 from convolve import Client, Patience, Problem, Unreachable, command
 from tests.convolve.conftest import Connect, Script, Through
 from tests.fakes import Store, picture
-from tests.service.conftest import Start, png
-
-TOKEN = "a token of 16 letters, or more"
+from tests.service.conftest import TOKEN, Start, png
 
 
 @pytest.fixture

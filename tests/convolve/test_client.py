@@ -330,7 +330,7 @@ def test_a_password_in_the_address_is_not_told(outcome: Any) -> None:
 
 
 def test_over_a_real_socket() -> None:
-    with serving("--workers", "1") as server, Client(f"http://127.0.0.1:{server.port}") as client:
+    with serving("--workers", "1") as server, Client(server.address) as client:
         assert client.ready()
         assert client.predict(SEVEN).label == "7"
         found = [answer.label for answer in client.predict_many([EXAMPLES / f"{n % 10}.png" for n in range(150)])]

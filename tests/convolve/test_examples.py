@@ -12,9 +12,8 @@ import pytest
 from convolve import Client
 from convolve.command import main
 from tests.servers import serving
-from tests.service.conftest import EXAMPLES, ROOT
+from tests.service.conftest import EXAMPLES, ROOT, SHIPPED, TOKEN
 
-TOKEN = "a token of 16 letters, or more"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -24,13 +23,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     models = tmp_path_factory.mktemp("store") / "models"
     for version in (1, 2):
         folder = models / "mnist" / str(version)
-        shutil.copytree(ROOT / "models" / "mnist" / "1", folder)
+        shutil.copytree(SHIPPED, folder)
         manifest = json.loads((folder / "manifest.json").read_text())
         (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
     environment = {"CONVOLVE_ADMIN_TOKEN": TOKEN}
     flags = ("--workers", "1", "--models", str(models), "--feedback", str(models.parent / "kept"))
     with serving(*flags, environment=environment) as server:
-        yield f"http://127.0.0.1:{server.port}"
+        yield server.address
 
 
 @pytest.fixture(autouse=True)

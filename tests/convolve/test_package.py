@@ -42,7 +42,7 @@ def test_it_brings_nothing_of_the_server(programs: Path) -> None:
 def test_the_command_asks_a_server(programs: Path) -> None:
     assert "predict" in told(programs / "convolve", "--help")
     with serving("--workers", "1") as server:
-        url = f"http://127.0.0.1:{server.port}"
+        url = server.address
         assert "7" in told(programs / "convolve", "predict", EXAMPLES / "seven.png", "--url", url).splitlines()[1]
         assert told(programs / "python", "-m", "convolve", "models", "--url", url, "--format", "csv").startswith(
             "name,"

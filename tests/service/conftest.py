@@ -17,10 +17,14 @@ from service.app import create_app
 from service.engines import Engine
 from service.settings import Settings
 from tests.fakes import Store
-from tests.servers import Server, serving
+from tests.servers import ROOT, Server, serving
 
-ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "models" / "mnist" / "1"
+"""The first version that comes with the service; most of what is promised of any is tried with it."""
 EXAMPLES = ROOT / "examples"
+SEVEN = (EXAMPLES / "seven.png").read_bytes()
+TOKEN = "a token of 16 letters, or more"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 Start = Callable[..., TestClient]
 
@@ -45,7 +49,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the first shipped version alone: one that serves, and tells no strange pictures."""
     root = tmp_path_factory.mktemp("first")
-    shutil.copytree(ROOT / "models" / "mnist" / "1", root / "mnist" / "1")
+    shutil.copytree(SHIPPED, root / "mnist" / "1")
     return root
 
 

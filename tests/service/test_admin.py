@@ -18,12 +18,10 @@ from service.access import authorise
 from service.settings import Settings
 from tests.fakes import Store, picture
 from tests.servers import serving
-from tests.service.conftest import Start
+from tests.service.conftest import BEARER, TOKEN, Start
 from tests.service.test_lifecycle import remove_graph
 from tests.service.test_swaps import publish
 
-TOKEN = "a token of 16 letters, or more"
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
 CHANGES = (
     "/models/mnist/load",
     "/models/mnist/unload",

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.manifest import Golden, Input, Manifest, digest
 from service.settings import Settings
-from tests.service.conftest import EXAMPLES, ROOT, png
+from tests.service.conftest import EXAMPLES, SHIPPED, png
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -68,7 +68,7 @@ def export(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     store = tmp_path_factory.mktemp("models")
-    shutil.copytree(ROOT / "models" / "mnist" / "1", store / "mnist" / "1")
+    shutil.copytree(SHIPPED, store / "mnist" / "1")
     (store / "colours").mkdir()
     export(store / "colours" / "1")
     with TestClient(create_app(Settings(models=store)), raise_server_exceptions=False) as client:

@@ -24,8 +24,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 from tests.fakes import Reader, Store, picture
 from tests.servers import Server
-from tests.service.conftest import Start
-from tests.service.test_admin import BEARER, TOKEN
+from tests.service.conftest import BEARER, TOKEN, Start
 
 
 class Unsure(Reader):

@@ -18,24 +18,15 @@ from service import settings
 from service.messages import MESSAGES, SERVICE
 from service.settings import Settings
 from tests.fakes import Failing, Reader, Store, Wary, answer_to, picture, tell_novelty
-from tests.servers import PATIENCE_S, Server, serving
-from tests.service.conftest import EXAMPLES, ROOT, Start
-from tests.service.test_admin import BEARER, TOKEN
+from tests.servers import PATIENCE_S, Server, free_port, serving
+from tests.service.conftest import BEARER, ROOT, SEVEN, TOKEN, Start
 from tests.service.test_openinference import elements
 
-SEVEN = (EXAMPLES / "seven.png").read_bytes()
 NUMBERS = [3, 300, 4321]
 PICTURES = np.stack([picture(number) for number in NUMBERS])
 EXPECTED = np.stack([answer_to(number) for number in NUMBERS])
 
 Call = Callable[..., Any]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

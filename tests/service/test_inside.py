@@ -17,11 +17,8 @@ from service.errors import OpaqueNetwork, QueueFull
 from service.inside import Microscope
 from service.layers import Pair, Reach, read, stack
 from tests.fakes import Reader
-from tests.service.conftest import EXAMPLES, ROOT, Start, png
-from tests.service.test_admin import BEARER, TOKEN
+from tests.service.conftest import BEARER, EXAMPLES, ROOT, SEVEN, SHIPPED, TOKEN, Start, png
 
-SEVEN = (EXAMPLES / "seven.png").read_bytes()
-FOLDER = ROOT / "models" / "mnist" / "1"
 NETWORK = "/models/mnist/versions/1/network"
 MAPS = {"conv_1": (26, 26, 32), "conv_2": (24, 24, 64), "pool_1": (12, 12, 64)}
 
@@ -59,7 +56,7 @@ def test_every_value_is_that_of_keras(client: TestClient, example: str) -> None:
     from training.network import build_network
 
     network = build_network()
-    network.set_weights([weight.numpy() for weight in tf.saved_model.load(str(FOLDER)).weights])
+    network.set_weights([weight.numpy() for weight in tf.saved_model.load(str(SHIPPED)).weights])
     values = look(client, (EXAMPLES / example).read_bytes())
     names = {"scaling": "input", "max_pool": "pool_1", "flatten": "flatten"}
     found = keras.ops.convert_to_tensor(values["seen.pixels"][None])

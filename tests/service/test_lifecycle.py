@@ -555,7 +555,7 @@ def test_what_was_listed_can_be_shown_although_it_left_meanwhile(store: Store) -
     store.add(2)
 
     async def body(lifecycle: Lifecycle) -> None:
-        (_, listed) = lifecycle.registry.states("mnist")
+        (_, listed) = lifecycle.registry.standings("mnist")
         store.policy({"never": [2]})
         await lifecycle.refresh()
         assert serving(lifecycle) == [1]

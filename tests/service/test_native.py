@@ -17,9 +17,8 @@ from service.api import native
 from service.engines import Answers
 from service.manifest import Manifest
 from tests.fakes import Failing, Reader, answer_to, picture
-from tests.service.conftest import EXAMPLES, ROOT, Start, png
+from tests.service.conftest import EXAMPLES, SEVEN, SHIPPED, Start, png
 
-SEVEN = (EXAMPLES / "seven.png").read_bytes()
 LISTS = {"top", "probabilities"}
 """The fields of a prediction that are lists."""
 
@@ -27,7 +26,7 @@ LISTS = {"top", "probabilities"}
 @pytest.fixture(scope="session")
 def golden() -> list[tuple[NDArray[np.uint8], tuple[float, ...]]]:
     """Pictures as the network sees them, with the answers that it must give."""
-    manifest = Manifest.read(ROOT / "models" / "mnist" / "1")
+    manifest = Manifest.read(SHIPPED)
     return [
         (np.frombuffer(each.pixels, np.uint8).reshape(manifest.input.shape), each.probabilities)
         for each in manifest.golden
@@ -374,11 +373,10 @@ class TestRefusals:
 
 
 def test_no_answer_differs_from_the_engine_asked_directly(exact: TestClient) -> None:
-    folder = ROOT / "models" / "mnist" / "1"
-    manifest = Manifest.read(folder)
+    manifest = Manifest.read(SHIPPED)
     random = np.random.default_rng(3)
     pixels = random.integers(0, 256, (50, 28, 28, 1), dtype=np.uint8)
-    expected = engines.load("openvino", folder, manifest, 1).predict(pixels).probabilities
+    expected = engines.load("openvino", SHIPPED, manifest, 1).predict(pixels).probabilities
     response = exact.post("/predict", json={"images": pixels.tolist()})
     found = np.array([each["probabilities"] for each in response.json()["predictions"]])
     np.testing.assert_allclose(found, expected, atol=1e-6)

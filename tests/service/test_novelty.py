@@ -13,9 +13,8 @@ from service import engines
 from service.errors import BadVersion
 from service.manifest import Manifest
 from tests.fakes import Store, Wary, picture, tell_novelty
-from tests.service.conftest import ROOT, Start
+from tests.service.conftest import SHIPPED, Start
 
-SHIPPED = ROOT / "models" / "mnist" / "1"
 DARK, LIGHT = np.zeros((28, 28, 1), np.uint8), np.full((28, 28, 1), 255, np.uint8)
 
 

@@ -7,9 +7,6 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.service.conftest import EXAMPLES
-
-SEVEN = (EXAMPLES / "seven.png").read_bytes()
 PIXELS = [0] * 784
 TENSOR = {"name": "image", "datatype": "UINT8", "shape": [1, 784], "data": PIXELS}
 KINDS: dict[str, Any] = {

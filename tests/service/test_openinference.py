@@ -18,9 +18,8 @@ from service.errors import BadBody
 from service.inference import Wanted
 from service.manifest import Input, Manifest
 from tests.fakes import Reader, Store, answer_to, picture
-from tests.service.conftest import EXAMPLES, Start, png
+from tests.service.conftest import EXAMPLES, SEVEN, Start, png
 
-SEVEN = (EXAMPLES / "seven.png").read_bytes()
 INFER = "/v2/models/mnist/infer"
 NUMERIC = {
     "UINT8": "<u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",

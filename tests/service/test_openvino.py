@@ -16,10 +16,10 @@ import pytest
 from service.engines import kernels
 from service.engines.openvino import NICENESS, OpenVINOEngine, choose, stand_back
 from service.manifest import Manifest, Precision
-from tests.service.conftest import ROOT, Start
+from tests.service.conftest import ROOT, SHIPPED, Start
 from training import strokes
 
-MANIFEST = Manifest.read(ROOT / "models" / "mnist" / "1")
+MANIFEST = Manifest.read(SHIPPED)
 ALL = ["FP32", "BF16", "INT8"]
 
 
@@ -114,7 +114,7 @@ def test_a_signal_finds_its_stack_after_versions_have_come_and_gone() -> None:
 
     def come_and_go() -> None:
         for _ in range(3):
-            OpenVINOEngine(ROOT / "models" / "mnist" / "1", MANIFEST, 1).compiler.shutdown()
+            OpenVINOEngine(SHIPPED, MANIFEST, 1).compiler.shutdown()
         ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
         for line in Path("/proc/self/maps").read_text().splitlines():
             first, last = (int(each, 16) for each in line.split()[0].split("-"))

@@ -10,9 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from tests.fakes import Reader, picture
-from tests.service.conftest import EXAMPLES, Start, png
-
-SEVEN = (EXAMPLES / "seven.png").read_bytes()
+from tests.service.conftest import SEVEN, Start, png
 
 
 def samples(client: TestClient) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

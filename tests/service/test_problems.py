@@ -54,12 +54,12 @@ def test_the_tree_at_the_top_of_the_file_lists_every_class() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "broken", "form"),
     [
-        ("GET", "/v1/models", "service.registry.Registry.states", "application/json"),
+        ("GET", "/v1/models", "service.registry.Registry.standings", "application/json"),
         ("POST", "/v1/models/mnist:predict", "service.road.find", "application/json"),
         ("POST", "/v2/models/mnist/infer", "service.road.find", "application/json"),
-        ("POST", "/v2/repository/index", "service.registry.Registry.states", "application/json"),
+        ("POST", "/v2/repository/index", "service.registry.Registry.standings", "application/json"),
         ("POST", "/predict", "service.registry.Registry.get", "application/problem+json"),
-        ("GET", "/models", "service.registry.Registry.states", "application/problem+json"),
+        ("GET", "/models", "service.registry.Registry.standings", "application/problem+json"),
     ],
 )
 def test_an_error_of_ours_is_logged_once_and_told_in_the_dialects_own_form(

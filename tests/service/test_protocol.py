@@ -15,10 +15,8 @@ from typing import BinaryIO
 import pytest
 
 from tests.servers import PATIENCE_S, Server, serving
-from tests.service.conftest import EXAMPLES, png
+from tests.service.conftest import SEVEN, png
 from training import strokes
-
-SEVEN = (EXAMPLES / "seven.png").read_bytes()
 
 
 def test_head_says_what_get_would_without_the_body(two: Server) -> None:

@@ -12,9 +12,7 @@ import pytest
 from service.errors import BadManifest, BadVersion
 from service.manifest import Manifest, Novelty
 from service.repository import Repository
-from tests.service.conftest import ROOT, Start
-
-SHIPPED = ROOT / "models" / "mnist" / "1"
+from tests.service.conftest import SHIPPED, Start
 
 
 @pytest.fixture

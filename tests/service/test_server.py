@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -27,9 +28,7 @@ from service.manifest import Manifest
 from service.settings import Settings
 from service.workers import PREFIX, SHARED_MEMORY
 from tests.servers import PATIENCE_S, Server, serving
-from tests.service.conftest import EXAMPLES, ROOT, png
-
-SEVEN = (EXAMPLES / "seven.png").read_bytes()
+from tests.service.conftest import ROOT, SEVEN, png
 
 
 def test_64_callers_with_a_thousand_pictures_each_get_their_own_answers(two: Server) -> None:
@@ -239,31 +238,31 @@ print(imported, gc.isenabled(), *sys.modules)
 
 
 def test_a_port_in_use_ends_with_a_clear_line(two: Server) -> None:
-    again = subprocess.run(
-        [sys.executable, "-m", "service", "--port", str(two.port), "--workers", "1"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert again.returncode != 0
-    assert "Address already in use" in again.stderr
+    again = Server("--port", str(two.port), "--workers", "1")
+    said = again.last_words()
+    assert again.process.returncode
+    assert "Address already in use" in said
+
+
+def test_port_0_is_a_free_one_which_is_told() -> None:
+    server = Server("--port", "0", "--workers", "1")
+    try:
+        assert server.process.stdout is not None
+        found = (re.search(rb"http://127\.0\.0\.1:(\d+)", line) for line in server.process.stdout)
+        server.port = int(next(filter(None, found))[1])
+        server.wait_until(ready=True)
+    finally:
+        server.kill()
+        server.process.communicate()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_start_that_fails_is_told_by_the_exit_status(workers: str, tmp_path: Path) -> None:
     (tmp_path / ".claims").write_text("where the workers' folder would be")
-    failed = subprocess.run(
-        [sys.executable, "-m", "service", "--port", "0", "--workers", workers, "--feedback", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert failed.returncode == 3
-    assert str(tmp_path) in failed.stderr
+    failed = Server("--workers", workers, "--feedback", str(tmp_path))
+    said = failed.last_words()
+    assert failed.process.returncode == 3
+    assert str(tmp_path) in said
 
 
 def test_workers_end_with_their_manager() -> None:

@@ -16,11 +16,9 @@ import numpy as np
 import pytest
 
 from tests.servers import PATIENCE_S, Server, serving
-from tests.service.conftest import EXAMPLES, ROOT
+from tests.service.conftest import BEARER, EXAMPLES, SEVEN, SHIPPED, TOKEN
 
-SHIPPED = ROOT / "models" / "mnist" / "1"
 PICTURES = [(EXAMPLES / f"{digit}.png", digit) for digit in range(10) if (EXAMPLES / f"{digit}.png").exists()]
-TOKEN = "a token of the tests"
 CALLERS = 8
 
 
@@ -102,12 +100,8 @@ class Load:
 
 def change(server: Server, path: str) -> None:
     """An admin call that must succeed."""
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
-    connection.request("POST", path, headers={"Authorization": f"Bearer {TOKEN}"})
-    response = connection.getresponse()
-    body = response.read()
-    connection.close()
-    assert response.status == 200, body
+    status, body = server.ask("POST", path, headers=BEARER)
+    assert status == 200, body
 
 
 def check_each(answers: list[Answer], swaps: list[Swap]) -> None:
@@ -187,13 +181,12 @@ def test_a_bad_release_is_taken_back_by_itself_in_all_workers(tmp_path: Path) ->
     flags = ("--workers", "2", "--models", str(tmp_path), "--poll-s", "0.2")
     with serving(*flags, environment={"CONVOLVE_ADMIN_TOKEN": TOKEN}) as server:
         end = time.monotonic() + PATIENCE_S
-        seven = (EXAMPLES / "seven.png").read_bytes()
         while json.loads(server.ask("GET", "/models/mnist")[1])["policy"]["never"] != [2]:
             assert time.monotonic() < end
             for _ in range(20):
-                assert server.ask("POST", "/predict", seven)[0] == 200
+                assert server.ask("POST", "/predict", SEVEN)[0] == 200
         last = json.loads(server.ask("GET", "/models/mnist/history")[1])["events"][-1]
         assert last["event"] in ("taken back", "unloaded")
         change(server, "/models/mnist/load")  # every worker has looked
-        versions = {json.loads(server.ask("POST", "/predict", seven)[1])["version"] for _ in range(100)}
+        versions = {json.loads(server.ask("POST", "/predict", SEVEN)[1])["version"] for _ in range(100)}
     assert versions == {1}

@@ -10,9 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.fakes import Failing, Reader, Store, answer_to, picture
-from tests.service.conftest import EXAMPLES, Start
+from tests.service.conftest import SEVEN, Start
 
-SEVEN = (EXAMPLES / "seven.png").read_bytes()
 B64 = {"b64": base64.b64encode(SEVEN).decode()}
 PREDICT = "/v1/models/mnist:predict"
 CLASSIFY = "/v1/models/mnist:classify"

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from service import engines
 from service.manifest import Manifest
+from tests.service.conftest import SHIPPED
 from tests.training.conftest import draw_part
 from training.datasets import Pixels
 from training.idx import load_mnist
@@ -16,12 +17,10 @@ from training.network import build_network
 
 pytestmark = pytest.mark.tensorflow
 
-FOLDER = Path(__file__).parents[2] / "models/mnist/1"
-
 
 @pytest.fixture(scope="module")
 def manifest() -> Manifest:
-    return Manifest.read(FOLDER)
+    return Manifest.read(SHIPPED)
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +32,20 @@ def pictures() -> Pixels:
 def expected(pictures: Pixels) -> np.ndarray:
     """What Keras answers with the documented layers and the published weights."""
     network = build_network()
-    network.set_weights([weight.numpy() for weight in tf.saved_model.load(str(FOLDER)).weights])
+    network.set_weights([weight.numpy() for weight in tf.saved_model.load(str(SHIPPED)).weights])
     return keras.ops.convert_to_numpy(network.predict(pictures, verbose=0))
 
 
 @pytest.mark.parametrize("name", ["openvino", "tensorflow"])
 def test_engine_agrees_with_keras(name: str, manifest: Manifest, pictures: Pixels, expected: np.ndarray) -> None:
-    engine = engines.load(name, FOLDER, manifest, threads=1)
+    engine = engines.load(name, SHIPPED, manifest, threads=1)
     assert len(pictures) == 1_000
     assert np.abs(engine.predict(pictures).probabilities - expected).max() <= 1e-5
 
 
 def test_golden_answers_are_reproduced(manifest: Manifest) -> None:
     pictures = np.stack([np.frombuffer(one.pixels, np.uint8).reshape(28, 28, 1) for one in manifest.golden])
-    found = engines.load("openvino", FOLDER, manifest, threads=1).predict(pictures).probabilities
+    found = engines.load("openvino", SHIPPED, manifest, threads=1).predict(pictures).probabilities
     np.testing.assert_allclose(found, [one.probabilities for one in manifest.golden], atol=1e-5)
     assert found.argmax(axis=1).tolist() == list(range(10))
 
@@ -54,6 +53,6 @@ def test_golden_answers_are_reproduced(manifest: Manifest) -> None:
 @pytest.mark.mnist
 def test_recorded_accuracy_is_the_measured_one(manifest: Manifest, mnist_folder: Path) -> None:
     test = load_mnist(mnist_folder).test
-    answers = engines.load("openvino", FOLDER, manifest, threads=2).predict(test.pictures).probabilities.argmax(axis=1)
+    answers = engines.load("openvino", SHIPPED, manifest, threads=2).predict(test.pictures).probabilities.argmax(axis=1)
     assert (answers == test.labels).mean() == manifest.accuracy["test"]
     assert manifest.accuracy["test"] >= 0.9940

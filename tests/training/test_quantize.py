@@ -6,10 +6,8 @@ import pytest
 
 from service import engines
 from service.manifest import Manifest
-from tests.service.conftest import ROOT
+from tests.service.conftest import SHIPPED
 from tests.training.conftest import draw_part
-
-SHIPPED = ROOT / "models" / "mnist" / "1"
 
 
 def test_what_each_arithmetic_costs_is_recorded() -> None:

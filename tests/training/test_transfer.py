@@ -9,6 +9,7 @@ import pytest
 
 from service.errors import BadManifest
 from service.manifest import Manifest
+from tests.service.conftest import SHIPPED
 from tests.training.conftest import SHAPE, draw_part
 from training import train, transfer
 from training.config import RECIPES, Config
@@ -19,17 +20,15 @@ from training.transfer import Start
 
 pytestmark = pytest.mark.tensorflow
 
-FOLDER = Path(__file__).parents[2] / "models/mnist/1"
-
 
 @pytest.fixture(scope="module")
 def start() -> Start:
-    return transfer.load_start(FOLDER)
+    return transfer.load_start(SHIPPED)
 
 
 def test_convolutions_are_read_as_numbers(start: Start) -> None:
     assert start.name == "mnist 1"
-    assert start.checksum == Manifest.read(FOLDER).files["variables/variables.data-00000-of-00001"]
+    assert start.checksum == Manifest.read(SHIPPED).files["variables/variables.data-00000-of-00001"]
     assert [array.shape for layer in start.layers.values() for array in layer] == [
         (3, 3, 1, 32), (32,), (3, 3, 32, 64), (64,),
     ]  # fmt: skip
@@ -82,7 +81,7 @@ def test_what_is_no_version_is_named(tmp_path: Path) -> None:
 
 
 def copy_version(folder: Path) -> Path:
-    return Path(shutil.copytree(FOLDER, folder / "1"))
+    return Path(shutil.copytree(SHIPPED, folder / "1"))
 
 
 def test_damaged_weights_are_named(tmp_path: Path) -> None:
@@ -96,7 +95,7 @@ def test_damaged_weights_are_named(tmp_path: Path) -> None:
 def test_other_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(transfer.SHAPES, "conv_2", ((5, 5, 32, 64), (64,)))
     with pytest.raises(TrainingError, match=r"has not the convolutions of the documented network: .*\(5, 5, 32, 64\)"):
-        transfer.load_start(FOLDER)
+        transfer.load_start(SHIPPED)
 
 
 def test_gain_is_measured_as_far_as_the_set_goes_and_kept(

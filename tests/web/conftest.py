@@ -1,10 +1,6 @@
 """The service on a port of its own, and a real browser that looks at it."""
 
 import re
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import program
+from tests.servers import serving
 
 if TYPE_CHECKING:  # `make test` has no browser, and collects this file all the same
     from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).parents[2]
 OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run", "--force-color-profile=srgb",
@@ -40,38 +36,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address() -> Iterator[str]:
     """A running service."""
-    with running(tmp_path_factory.mktemp("service")) as address:
+    with running() as address:
         yield address
 
 
 @contextmanager
-def running(folder: Path, *flags: str) -> Iterator[str]:
-    """A service with these flags, which logs into a folder."""
-    log = folder / "log"
-    command = [sys.executable, "-m", "service", "--port", "0", "--workers", "1", "--drain-s", "0", *flags]
-    with log.open("w") as file, subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file) as process:
-        try:
-            yield wait_for(process, log)
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def wait_for(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The address that the service says it listens on, once it answers."""
-    for _ in range(600):
-        for word in log.read_text().split():
-            if word.startswith("http://127.0.0.1:"):
-                try:
-                    with urllib.request.urlopen(f"{word}/health/ready", timeout=2):
-                        return word
-                except OSError:
-                    pass
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
+def running(*flags: str) -> Iterator[str]:
+    """A service with these flags: its address."""
+    with serving("--workers", "1", "--drain-s", "0", *flags) as server:
+        yield server.address
 
 
 @pytest.fixture(scope="session")

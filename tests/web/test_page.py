@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.web.conftest import ONE, ROOT, SEVEN, THREE, Open, draw, example, expect_answer, expect_text, read, show
+from tests.servers import ROOT
+from tests.web.conftest import ONE, SEVEN, THREE, Open, draw, example, expect_answer, expect_text, read, show
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from tests.fakes import tell_novelty
+from tests.servers import ROOT
+from tests.service.conftest import SHIPPED
 from tests.web.conftest import (
     ONE,
-    ROOT,
     SEVEN,
     THREE,
     Open,
@@ -38,18 +39,18 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("two")
     model = folder / "models" / "mnist"
     for version, labels in ((1, "0123456789"), (2, "9876543210")):
-        shutil.copytree(ROOT / "models" / "mnist" / "1", model / str(version))
+        shutil.copytree(SHIPPED, model / str(version))
         manifest = model / str(version) / "manifest.json"
         told = json.loads(manifest.read_text()) | {"version": version, "labels": list(labels)}
         manifest.write_text(json.dumps(told))
     (model / "policy.json").write_text(json.dumps({"versions": "all", "labels": {"stable": 1}}))
-    with running(folder, "--models", str(folder / "models")) as address:
+    with running("--models", str(folder / "models")) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("closed"), "--inside", "false") as address:
+def closed() -> Iterator[str]:
+    with running("--inside", "false") as address:
         yield address
 
 
@@ -57,9 +58,9 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def wary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its version takes nothing for a digit but what has hardly any ink."""
     folder = tmp_path_factory.mktemp("wary")
-    shutil.copytree(ROOT / "models" / "mnist" / "1", folder / "models" / "mnist" / "1")
+    shutil.copytree(SHIPPED, folder / "models" / "mnist" / "1")
     tell_novelty(folder / "models" / "mnist" / "1", 0.07)
-    with running(folder, "--models", str(folder / "models")) as address:
+    with running("--models", str(folder / "models")) as address:
         yield address
 
 
@@ -96,7 +97,7 @@ def test_a_version_that_takes_over_is_the_one_that_is_shown(open_page: Open, tmp
         shutil.copytree(ROOT / "models" / "mnist" / str(version), model / str(version))
     policy = model / "policy.json"
     policy.write_text(json.dumps({"versions": "all", "labels": {"stable": 1}}))
-    with running(tmp_path, "--models", str(tmp_path / "models"), "--poll-s", "0.1", "--precision", "f32") as address:
+    with running("--models", str(tmp_path / "models"), "--poll-s", "0.1", "--precision", "f32") as address:
         page = open_page(at=address)
         assert page.locator("#model").inner_text().startswith("mnist 1")
         policy.write_text(json.dumps({"versions": "all", "labels": {"stable": 2}}))
