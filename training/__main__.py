@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from service.manifest import NAME, NAMED, Manifest
 from training.config import DIGITS, LEAST_STEPS, MAX_EPOCHS, RECIPES, Config, Recipe, choose_arithmetic, suit
 from training.datasets import Dataset
 from training.errors import TrainingError
+from training.gate import tell_apart
 from training.report.comparison import find_before
 from training.report.figures import Figures, measure_figures
 from training.sources import load
@@ -42,14 +44,16 @@ def main(argv: list[str] | None = None) -> int:
         config = read_flags(argv)
     except SystemExit as stop:  # how argparse ends, having said why
         return int(stop.code or 0)
+    began = time.time()
     try:
         # Bars of Keras, of downloads and of quantizing go to stdout, which is for the result alone.
         with contextlib.redirect_stdout(sys.stderr):
             version = run(config)
     except KeyboardInterrupt:
-        say(f"\nStopped. {'Finished epochs are kept' if config.begun else 'No epoch was finished yet'}.")
-        flags = [flag for flag in argv if flag != "--resume"]
-        say(f"Go on with: python -m training {shlex.join([*flags, '--resume'])}")
+        kept = config.begun(0 if config.resume else began)
+        say(f"\nStopped. {'Finished epochs are kept' if kept else 'No epoch was finished yet'}.")
+        flags = [flag for flag in argv if flag != "--resume"] + ["--resume"] * kept
+        say(f"Go on with: python -m training {shlex.join(flags)}")
         return 130
     except (TrainingError, ServiceError, OSError) as error:
         say(f"error: {error}")
@@ -210,9 +214,10 @@ def check_classes(folder: Path, data: Dataset, *, force: bool) -> None:
     except ServiceError:  # damaged: the gate says so
         return
     if labels != data.classes:
+        expected, found = tell_apart(labels, data.classes)
         raise TrainingError(
-            f"{folder} is a model of {len(labels)} other classes: expected {', '.join(labels[:12])}; "
-            f"found {', '.join(data.classes[:12])}; give yours a name of its own with --name, or say --force"
+            f"{folder} is a model of {len(labels)} other classes: expected {expected}; found {found}; "
+            "give yours a name of its own with --name, or say --force"
         )
 
 
@@ -228,7 +233,7 @@ def tell_data(data: Dataset) -> None:
 
 def tell_state(config: Config) -> None:
     """Say what becomes of an earlier run, or of the wish to go on with one."""
-    if config.resume and not config.begun:
+    if config.resume and not config.begun():
         say(f"Nothing to go on from at {config.state}: starting from the beginning.")
     elif config.state.exists():
         say(f"Going on from {config.state}." if config.resume else f"Starting anew, over {config.state} (no --resume).")

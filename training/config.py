@@ -157,10 +157,14 @@ class Config:
         start = f"-from-{self.start.resolve().parent.name}-{self.start.resolve().name}" if self.start else ""
         return self.runs / self.name / f"{self.recipe_name}-{self.seed}{start}{'-frozen' if self.freeze else ''}.npz"
 
-    @property
-    def begun(self) -> bool:
-        """Whether an epoch is kept: of this run, or of its teacher."""
-        return self.state.exists() or (self.recipe.taught and self.teacher.state.exists())
+    def begun(self, since: float = 0) -> bool:
+        """Whether an epoch is kept, of this run or of its teacher.
+
+        Args:
+            since: Seconds of the clock: what was kept before is another run's, which this one began over.
+        """
+        states = [self.state, *([self.teacher.state] if self.recipe.taught else [])]
+        return any(state.exists() and state.stat().st_mtime >= since for state in states)
 
     @property
     def teacher(self) -> "Config":

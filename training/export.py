@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -36,6 +37,10 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 ROOM = 16_000_000
 """Bytes: with less on the disk, there was no room for a file of a version, of which the largest has 5 MB. Asked where a
 library does not say what went wrong."""
+DRAFT = ".draft-"
+"""How the name of a version begins that is being written."""
+LEFT_S = 86_400
+"""Seconds after which that is one which a killed run has left."""
 LISTED = 1_000
 """Pictures that were left out and are listed, at most."""
 
@@ -185,7 +190,8 @@ def publish(
         BadVersion: The written network can not be loaded.
     """
     folder.mkdir(parents=True, exist_ok=True)  # another run that came to nothing takes an empty one along
-    draft = Path(tempfile.mkdtemp(prefix=".", dir=folder))
+    sweep(folder)
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder))
     try:
         save_network(network, draft, manifest)
         quantize(draft, parts["training"])
@@ -209,6 +215,13 @@ def publish(
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # gone already, if all went well
+
+
+def sweep(folder: Path) -> None:
+    """Remove drafts that runs left which were killed; none is written for so long."""
+    for draft in folder.glob(f"{DRAFT}*/"):
+        if time.time() - draft.stat().st_mtime > LEFT_S:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def save_network(network: keras.Model, folder: Path, manifest: Manifest) -> None:

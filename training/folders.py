@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import category
 from urllib.parse import unquote
 
 import numpy as np
@@ -33,6 +34,8 @@ NAMES = {
 }
 """Folders of a set that has been divided already."""
 FORM = "expected a folder for each class, with its pictures in it"
+JOINERS = "\u200c\u200d"
+"""Persian, Hindi, and emoji that are put together, are written with them."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +115,17 @@ def list_classes(root: Path, *, encoded: bool) -> dict[str, list[Path]]:
             raise TrainingError(f"class {folder.name} in {root} is empty: {FORM}, found {found}")
         files = list_files(folder, deep=True)
         name = unquote(folder.name) if encoded else folder.name
-        if not name.isprintable():
+        if not is_label(name):
             raise TrainingError(
                 f"{name!a} in {root} can be no label: expected characters that can be printed; rename it"
             )
         listed.setdefault(name, []).extend(files)  # feedback may have written one class in two ways
     return listed
+
+
+def is_label(name: str) -> bool:
+    """Whether a name can be printed, in any script: with its joiners, and its own kind of space."""
+    return all(sign.isprintable() or sign in JOINERS or category(sign) == "Zs" for sign in name)
 
 
 def list_files(folder: Path, *, deep: bool = False) -> list[Path]:

@@ -165,9 +165,18 @@ def check_classes(new: Manifest, old: Manifest) -> Check | None:
     """
     if new.labels == old.labels:
         return None
-    return Check(
-        "classes", False, f"those of version {old.version}: {', '.join(old.labels[:12])}", ", ".join(new.labels[:12])
-    )
+    expected, found = tell_apart(old.labels, new.labels)
+    return Check("classes", False, f"those of version {old.version}: {expected}", found)
+
+
+def tell_apart(labels: Sequence[str], others: Sequence[str]) -> tuple[str, str]:
+    """What two lists of classes have that the other has not; where they have the same in another order, all of them."""
+
+    def tell(some: Sequence[str], beside: Sequence[str]) -> str:
+        own = [name for name in some if name not in beside] or some
+        return ", ".join([*own[:12], *(["…"] if len(own) > 12 else [])])
+
+    return tell(labels, others), tell(others, labels)
 
 
 def compare_kinds(new: Manifest, old: Manifest) -> str:

@@ -14,6 +14,7 @@ from training.config import SPLIT_SEED, VALIDATION
 from training.datasets import Dataset, Part, Pixels
 from training.division import split
 from training.errors import TrainingError
+from training.folders import is_label
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def read_names(path: Path, numbers: Pixels) -> tuple[str, ...]:
         return tuple(map(str, numbers.tolist()))
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path} can not be read: {error}") from None
-    if bad := [line for line in lines if not line.isprintable()]:
+    if bad := [line for line in lines if not is_label(line)]:
         raise TrainingError(f"{path}: {bad[0]!a} can be no label: expected characters that can be printed")
     highest = int(numbers.max(initial=0))
     if len(lines) <= highest or not all(lines) or len(set(lines)) != len(lines):

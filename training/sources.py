@@ -134,9 +134,10 @@ def find_feedback(path: Path, name: str) -> Path | None:
 
 
 def holds_feedback(path: Path) -> bool:
-    """Whether class folders lie there in which files are named as the service names them."""
+    """Whether class folders lie there in which all files are named as the service names them."""
     inside = folders.list_folders(path) if os.path.isdir(path) else []  # closed ones are told later
-    return any(KEPT.fullmatch(file.name) for folder in inside for file in folders.list_files(folder))
+    names = [file.name for folder in inside for file in folders.list_files(folder)]
+    return bool(names) and all(map(KEPT.fullmatch, names))
 
 
 def recall_preparation(models: Path | None, name: str) -> str:

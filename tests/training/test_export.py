@@ -1,5 +1,7 @@
 import json
+import os
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -184,6 +186,15 @@ def test_next_version_has_the_next_number_and_is_compared_with_the_one_before(
     assert before["same_pictures"]
     assert before["newly_right"] == before["newly_wrong"] == []
     assert "version 11" in (published / "report.html").read_text()
+
+
+def test_what_killed_runs_left_is_removed_and_what_others_write_stays(tmp_path: Path) -> None:
+    for name, age_s in ((".draft-old", 90_000), (".draft-new", 60), (".git", 90_000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+        os.utime(tmp_path / name, (0, time.time() - age_s))
+    export.sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".draft-new", ".git"}
 
 
 def test_failure_leaves_nothing_behind(

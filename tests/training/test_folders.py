@@ -147,11 +147,17 @@ def test_a_loose_link_to_nothing_is_named(root: Path) -> None:
         folders.find(root)
 
 
-@pytest.mark.parametrize("name", [b"a\xff", b"a\nb"])
+@pytest.mark.parametrize("name", [b"a\xff", b"a\nb", "a\u202eb".encode()])
 def test_name_that_can_be_no_label_is_refused(root: Path, name: bytes) -> None:
     draw(root / os.fsdecode(name) / "1.png")
     with pytest.raises(TrainingError, match=r"'a.*' in .*signs can be no label: .*rename it"):
         folders.find(root)
+
+
+@pytest.mark.parametrize("name", ["می\u200cخواهم", "👨\u200d👩\u200d👧", "猫\u3000犬"])
+def test_names_of_any_script_are_labels(root: Path, name: str) -> None:
+    draw(root / name / "1.png")
+    assert name in folders.find(root).classes
 
 
 def test_too_many_of_anything_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -162,6 +163,12 @@ def test_feedback_is_found_wherever_one_points(store: Path, place: str) -> None:
 def test_a_class_that_lost_its_last_picture_to_another_label_is_none(store: Path) -> None:
     (store / "signs" / "labelled" / "9").mkdir()
     assert sources.load(store, "signs").classes == ("7", "a/b")
+
+
+def test_pictures_of_ones_own_beside_others_are_no_feedback(store: Path) -> None:
+    folder = store / "signs" / "labelled"
+    shutil.copy(next((folder / "7").iterdir()), folder / "7" / "mine.png")
+    assert sources.find_feedback(folder, "signs") is None
 
 
 def test_feedback_of_several_models_needs_a_name(store: Path) -> None:

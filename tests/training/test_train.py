@@ -122,10 +122,11 @@ def test_an_epoch_of_the_teacher_is_an_epoch_that_is_kept(config: Config) -> Non
     taught = replace(config, recipe=replace(config.recipe, taught=True))
     state = taught.teacher.state
     state.parent.mkdir(parents=True)
-    assert not taught.begun
+    assert not taught.begun()
     state.touch()
-    assert taught.begun
-    assert not config.begun
+    assert taught.begun()
+    assert not config.begun()
+    assert not taught.begun(since=state.stat().st_mtime + 1), "it is another run's"
 
 
 def test_other_seed_other_weights(whole: tuple[Arrays, Progress], config: Config, tiny: Dataset) -> None:

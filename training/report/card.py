@@ -46,7 +46,7 @@ def tell_limits(manifest: Manifest, report: Mapping[str, Any]) -> list[str]:
         limits.append(MNIST_WRITTEN)
     bounds = [words for name, curve in report.get("stress", {}).items() for words in tell_bounds(name, curve)]
     if report["validation"]["accuracy"] < ENOUGH:  # unchanged ones are what is changed
-        return [*limits, f"Fewer than {say_percent(ENOUGH)} right as they are."]
+        return [*limits, f"Fewer than {say_percent(ENOUGH)} of the validation pictures right as they are."]
     return [*limits, f"Fewer than {say_percent(ENOUGH)} right, as measured: {', '.join(bounds)}."] if bounds else limits
 
 
@@ -55,8 +55,10 @@ def tell_bounds(name: str, curve: list[dict[str, float]]) -> list[str]:
     stress = STRESSES[name]
     below = [point["amount"] for point in curve if point["accuracy"] < ENOUGH and point["amount"] < stress.none]
     above = [point["amount"] for point in curve if point["accuracy"] < ENOUGH and point["amount"] > stress.none]
-    told = [stress.less.format(abs(max(below)))] if below else []
-    told += [stress.more.format(min(above))] if above else []
+    alike = stress.less == stress.more and not (below and above and -max(below) == min(above))
+    left, right = (" to the left", " to the right") if alike else ("", "")
+    told = [stress.less.format(abs(max(below))) + left] if below else []
+    told += [stress.more.format(min(above)) + right] if above else []
     return list(
         dict.fromkeys(words.replace("%", "\u202f%").replace(" 1 pixels", " 1 pixel") for words in told)
     )  # as far to the left as to the right is said once

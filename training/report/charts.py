@@ -9,6 +9,8 @@ from training.evaluate import interval
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 20, 10, 38
 """Room around the field that is drawn in, for what stands at the axes."""
+LEAST = 1e-4
+"""Where values go up by factors, the axis begins there at the latest: what is less, or became 0, lies on it."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def draw_lines(
     """
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
-    low, high = limits or (round_down(min(ys)) if log else min(ys), max(ys))
+    low, high = limits or ((round_down(max(min(ys), LEAST)), max(*ys, LEAST)) if log else (min(ys), max(ys)))
     x = Scale(min(xs), max(xs), LEFT, size[0] - RIGHT, log_x)
     y = Scale(low, high, size[1] - BOTTOM, TOP, log)
     say = say_percent if percent else say_number
@@ -156,7 +158,10 @@ def draw_lines(
         height=size[1],
         x_label=x_label,
         x_ticks=[Tick(x(each), say_number(each)) for each in x_ticks or find_ticks(x.low, x.high)],
-        y_ticks=[Tick(y(each), say(each)) for each in (find_powers if log else find_ticks)(low, high)],
+        y_ticks=[
+            Tick(y(each), ("≤ " if min(ys) < each == low else "") + say(each))
+            for each in (find_powers if log else find_ticks)(low, high)
+        ],
         paths=[
             Path(
                 line.name,

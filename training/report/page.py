@@ -34,8 +34,6 @@ NAMES = {
     "seconds": "all epochs took",
 }
 """What keys are called that say too little by themselves."""
-LEAST = 1e-4
-"""What a loss, or a share of mistakes, that became 0 is drawn as, where values go up by factors."""
 
 
 def write_page(folder: Path, pictures: Mapping[int, Pixels] | None = None, *, file: Path | None = None) -> None:
@@ -143,11 +141,11 @@ def draw_curves(curves: list[dict[str, float]], best_epoch: int, *, taught: bool
         return []
     drawn = (("training", "then", ""), ("validation", "now", "validation_"))
     loss = [
-        Line(name, style, [(point["epoch"], max(point[f"{kind}loss"], LEAST)) for point in curves])
+        Line(name, style, [(point["epoch"], point[f"{kind}loss"]) for point in curves])
         for name, style, kind in (drawn[1:] if taught else drawn)
     ]
     wrong = [
-        Line(name, style, [(point["epoch"], max(1 - point[f"{kind}accuracy"], LEAST)) for point in curves])
+        Line(name, style, [(point["epoch"], 1 - point[f"{kind}accuracy"]) for point in curves])
         for name, style, kind in drawn
     ]
     mark = (float(best_epoch), f"kept: epoch {best_epoch}")
@@ -178,7 +176,7 @@ def list_classes(labels: tuple[str, ...], report: Mapping[str, Any]) -> list[dic
     widest = max((1 - row["accuracy"] for row in rows if row["pictures"]), default=0) or 1
     for row in rows:
         row["bar"] = round(100 * (1 - row["accuracy"]) / widest, 1) if row["pictures"] else 0
-    return rows if len(rows) <= ROWS else sorted(rows, key=lambda row: -row["bar"])[:ROWS]
+    return rows if len(rows) <= ROWS else sorted(rows, key=lambda row: (-row["wrong"], -row["bar"]))[:ROWS]
 
 
 def shade(confusion: list[list[int]]) -> list[list[tuple[int, int]]]:

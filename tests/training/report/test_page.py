@@ -11,7 +11,16 @@ from tests.training.report.conftest import CURVES, LABELS, PART, write_version
 from training.idx import MNIST
 from training.report.card import tell_bounds, tell_limits
 from training.report.comparison import compare
-from training.report.page import draw_curves, draw_page, list_confusions, pick_worst, say_duration, shade, write_page
+from training.report.page import (
+    draw_curves,
+    draw_page,
+    list_classes,
+    list_confusions,
+    pick_worst,
+    say_duration,
+    shade,
+    write_page,
+)
 
 VOID = {"meta", "img", "br"}
 
@@ -172,7 +181,7 @@ def test_many_classes_are_listed_by_their_mistakes(manifest: Manifest, report: d
         "worst": [],
     }
     page = draw_page(replace(manifest, labels=labels, golden=()), report | {"test": test})
-    assert "The 40 of 60 classes" in page
+    assert "40 of 60 classes, those with the most mistakes first" in page
     assert "<bdi>class 7</bdi> read as <bdi>class 9</bdi> (4×)" in page
     assert 'class="matrix"' not in page
 
@@ -197,10 +206,32 @@ def test_durations(seconds: float, words: str) -> None:
 def test_limits_name_what_is_too_much() -> None:
     curve = [{"amount": amount, "accuracy": 1 - abs(amount) / 100} for amount in (-15, -8, 0, 8, 15)]
     assert tell_bounds("rotation", curve) == ["turned by 8 degrees"]
+    assert tell_bounds("rotation", curve[:1] + curve[2:]) == [
+        "turned by 15 degrees to the left",
+        "turned by 8 degrees to the right",
+    ]
     assert tell_bounds("scale", [{"amount": 0.5, "accuracy": 0.9}, {"amount": 1, "accuracy": 1}]) == [
         "shrunk to 50\u202f%"
     ]
     assert tell_bounds("noise", [{"amount": 0.6, "accuracy": 0.99}]) == []
+
+
+def test_mistakes_that_ended_lie_on_the_axis_and_are_told_as_none() -> None:
+    _, wrong = draw_curves([point | {"validation_accuracy": 1.0} for point in CURVES], 9, taught=False)
+    validation = wrong.paths[-1]
+    assert {dot.y for dot in validation.dots} == {wrong.y_ticks[0].place}
+    assert all(dot.words.endswith("→ 0\u202f%") for dot in validation.dots)
+    assert wrong.y_ticks[0].label == "≤ 0.01\u202f%"
+
+
+def test_of_many_classes_those_with_the_most_mistakes_come_first() -> None:
+    confusion = np.diag([0] + [1] * 49)
+    confusion[0, :2] = 450, 50
+    confusion[1:, 0], confusion[range(1, 45), range(1, 45)] = [1] * 44 + [0] * 5, 0
+    labels = tuple(map(str, range(50)))
+    accuracies = {label: row[at] / row.sum() for at, (label, row) in enumerate(zip(labels, confusion, strict=True))}
+    report = {"test": {"confusion": confusion.tolist(), "per_class": accuracies}}
+    assert [row["label"] for row in list_classes(labels, report)][:2] == ["0", "1"]
 
 
 def test_known_data_has_its_limits(manifest: Manifest, report: dict[str, Any]) -> None:
