@@ -2,6 +2,8 @@
 
 import { h, percent } from "./dom.js";
 
+const MANY = 50; // more are not laid out together, which would take longer than an answer
+
 export class Bars {
   /** `name` begins the accessible name of every bar. */
   constructor(list, name = "Probability of") {
@@ -40,6 +42,7 @@ export class Bars {
       return { row, meter, fill, ghost, share };
     });
     this.list.classList.toggle("few", labels.length <= 10 && labels.every((label) => label.length === 1));
+    this.list.classList.toggle("many", labels.length > MANY);
     this.list.replaceChildren(...this.rows.map(({ row }) => row));
   }
 }

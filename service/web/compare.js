@@ -23,6 +23,11 @@ export class Compare {
     this.number++;
   }
 
+  /** No B is at hand. */
+  wait() {
+    if (this.kept && !this.other) this.words.textContent = "Kept as A. Now draw something else: it is B.";
+  }
+
   /** Keep the picture at hand as A; whatever is drawn next is B. */
   keep(current, view) {
     this.drop();
@@ -50,7 +55,10 @@ export class Compare {
     const grid = gridOf(layer);
     const name = view.stage === "before" && layer.activation ? `${layer.name}.before` : layer.name;
     const values = pair.map((each) => each.values[name]?.data);
-    if (!values[0] || values[0].length !== values[1]?.length) return;
+    const both = values[0] && values[0].length === values[1]?.length;
+    for (const canvas of this.maps) canvas.hidden = !both; // what stands there is of something older
+    byId("compare-map-name").parentElement.hidden = !both;
+    if (!both) return;
     const map = layer.shape.length === 3 ? view.map : 0;
     this.trio(this.maps, grid.rows, grid.columns, values.map((data) => (index) => data[index * grid.maps + map] ?? 0),
       Math.max(reach(values[0]), reach(values[1])));
@@ -69,11 +77,18 @@ export class Compare {
   offerVersions(models, answering) {
     this.drop();
     this.answering = answering;
-    const shape = (model) => String(model.input.shape);
-    this.others = models.filter((model) => model.state === "serving" && model !== answering && shape(model) === shape(answering));
     this.kept = this.other = null; // another version may have answered those
     byId("compare-pair").hidden = true;
     this.words.textContent = "";
+    this.list(models);
+  }
+
+  /** Those that can be asked, which come and go. */
+  list(models) {
+    const id = (model) => `${model.name} ${model.version}`, shape = (model) => String(model.input.shape);
+    const others = models.filter((model) => model.state === "serving" && id(model) !== id(this.answering) && shape(model) === shape(this.answering));
+    if (String(this.others?.map(id)) === String(others.map(id))) return; // a list that is open stays
+    this.others = others;
     byId("versions").replaceChildren(...this.others.map(({ name, version }, index) => h("option", { value: index }, `${name} ${version}`)));
     byId("versions-words").textContent = this.others.length ? "" : "Only one version with such an input serves at the moment. As soon as a second one does, it can be asked here about the same drawing.";
     byId("versions-choice").hidden = !this.others.length;

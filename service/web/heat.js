@@ -25,6 +25,7 @@ export class Heat {
   }
 
   offer(labels) {
+    this.clear(); // it may be another version's
     this.labels = labels;
     this.select.replaceChildren(...labels.map((label, index) => h("option", { value: index }, label)));
   }
@@ -32,8 +33,10 @@ export class Heat {
   /** Ask for the picture at hand; `pixels` is what the network sees. A late answer is dropped. */
   async ask(picture, pixels) {
     const number = ++this.asked;
-    const answer = await api.occlusion(picture);
-    if (number !== this.asked) return;
+    const answer = await api.occlusion(picture).catch((error) => {
+      if (number === this.asked) this.refuse(error);
+    });
+    if (!answer || number !== this.asked) return;
     this.answer = answer;
     this.pixels = pixels;
     if (!this.chosen) this.select.value = answer.probabilities.indexOf(Math.max(...answer.probabilities));

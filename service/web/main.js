@@ -19,6 +19,7 @@ import * as version from "./version.js";
 const LIVE_GAP_MS = 15;
 const HEAT_DELAY_MS = 250; // the next stroke's answer goes first
 const STALE_MS = 1000; // after which values of an older drawing are shown as such
+const LOOK_MS = 5000; // between two looks at which versions serve
 const SAMPLE = "examples/seven.png";
 
 const pad = new Pad(byId("pad"));
@@ -36,6 +37,7 @@ let unread = false; // whether looking inside failed, for a reason that may be o
 let heating = 0;
 let staling = 0;
 let trying = 0;
+let waiting = 0;
 
 // The answer, while one draws.
 
@@ -46,6 +48,7 @@ const live = new Latest(async () => {
   const late = () => pad.empty || (number !== drawingNumber && !pad.stroke);
   const found = await api.predict(picture, { include: "seen" });
   if (late()) return;
+  if (number === drawingNumber) arrived();
   const settled = () => number === drawingNumber && !pad.stroke;
   // Another version answers since, or what answers could not be found out.
   if (started && (!model || !answers(found) || (unread && settled()))) await adopt(found);
@@ -65,7 +68,7 @@ const deep = new Latest(async () => {
   const number = drawingNumber;
   const picture = await pad.picture();
   const { arrays, facts } = await api.inside(picture);
-  if (number !== drawingNumber) return;
+  if (number !== drawingNumber || !answer.found) return; // its answer was refused since, and will be asked for again
   if (!answers(facts)) return live.ask(); // whatever is shown belongs to one version
   const { network } = inspector;
   network.values = arrays;
@@ -79,7 +82,7 @@ const deep = new Latest(async () => {
   clearTimeout(staling);
   document.body.classList.remove("blank");
   clearTimeout(heating);
-  heating = setTimeout(() => heat.ask(picture, arrays["seen.pixels"]).catch((error) => heat.refuse(error)), HEAT_DELAY_MS);
+  heating = setTimeout(() => heat.ask(picture, arrays["seen.pixels"]), HEAT_DELAY_MS);
 }, (error) => {
   forgetInside();
   refuse(error);
@@ -95,12 +98,26 @@ pad.addEventListener("change", () => {
   inspector.lit = false;
   compare.drop();
   offer();
-  if (pad.empty) forget();
-  else live.ask();
+  clearTimeout(waiting);
+  if (pad.empty) return forget();
+  if (!answer.found) answer.say("");
+  waiting = setTimeout(wait, STALE_MS);
+  live.ask();
 });
 pad.addEventListener("settle", () => {
   if (!pad.empty) live.ask();
 });
+
+/** The answer is late: the one that is shown is to an older drawing. */
+function wait() {
+  document.body.classList.add("unanswered");
+  answer.say("The answer is on its way.");
+}
+
+function arrived() {
+  clearTimeout(waiting);
+  document.body.classList.remove("unanswered");
+}
 
 /** Whether it is the version that the page shows who says so. */
 const answers = (found) => found.model === model.name && found.version === model.version;
@@ -112,6 +129,7 @@ function tell() {
 }
 
 function refuse(error) {
+  arrived();
   answer.say(error.message);
 }
 
@@ -121,6 +139,7 @@ function tryAgain(error) {
 }
 
 function forget() {
+  arrived();
   answer.forget();
   seen.show(null);
   forgetInside();
@@ -130,6 +149,7 @@ function forget() {
 function forgetInside() {
   inspector.forget();
   heat.clear();
+  compare.wait();
   lab.setDrawing(null);
   document.body.classList.add("blank");
   offer();
@@ -137,7 +157,7 @@ function forgetInside() {
 
 /** Only what would do something now can be pressed. */
 function offer() {
-  byId("save").disabled = !answer.found;
+  byId("save").disabled = !answer.found || Boolean(inspector.network && !current());
   for (const name of ["keep", "compare-versions"]) byId(name).disabled = !current();
   for (const name of ["play", "step"]) byId(name).disabled = !inspector.network?.values;
 }
@@ -242,4 +262,11 @@ async function showSample() {
   if (pad.empty) pad.show(sample, []);
 }
 
+/** Which versions serve beside the one that answers. */
+async function look() {
+  if (!document.hidden && model) compare.list(await api.models());
+}
+
+const turn = () => setTimeout(() => look().catch(() => {}).then(turn), LOOK_MS);
+turn();
 start().catch(refuse);

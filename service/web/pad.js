@@ -4,6 +4,7 @@ export const SIDE = 256; // units of the drawing, whatever its size on the scree
 
 const PAPER = "#ffffff";
 const INK = "#16161d";
+const CHALK = "#f4f4f0"; // on dark paper
 const NEAR = 2; // points closer than that are one
 
 export class Pad extends EventTarget {
@@ -170,7 +171,7 @@ export class Pad extends EventTarget {
       context.imageSmoothingEnabled = !this.base.pixels;
       context.drawImage(this.base.image, x, y, width, height);
     }
-    for (const stroke of this.strokes) drawStroke(context, stroke, stroke.erase ? this.base?.paper ?? PAPER : INK);
+    for (const stroke of this.strokes) drawStroke(context, stroke, stroke.erase ? this.base?.paper ?? PAPER : this.base?.dark ? CHALK : INK);
   }
 
   /** Where the picture under the strokes lies. */

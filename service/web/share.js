@@ -29,6 +29,7 @@ function drawing(pad, seen) {
 export async function restore(pad) {
   const found = await link.read(location.hash);
   if (!found) return { view: null, drawn: false };
+  say(""); // what was said of another link
   const { view, drawing: drawn, broken } = found;
   if (broken) say("The drawing in this link can not be read.");
   if (drawn?.strokes) pad.set(null, drawn.strokes);

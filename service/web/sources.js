@@ -61,13 +61,16 @@ export async function open(file, extra = {}) {
   const whole = await createImageBitmap(file);
   const { width, height } = whole;
   const scale = SHOWN / Math.max(width, height);
-  if (scale >= 1) return { image: whole, file, width, height, paper: paperOf(whole), ...extra };
+  if (scale >= 1) {
+    const sent = file.size > SENT ? await reduce(whole) : { file };
+    return { image: whole, ...sent, width, height, ...paperOf(whole), ...extra };
+  }
   // All of a photograph takes 50 MB, and many may be kept to be undone.
   const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
   const image = await createImageBitmap(whole, { resizeWidth, resizeHeight, resizeQuality: "high" });
   const sent = width * height > SENT || file.size > SENT ? await reduce(whole) : { file, width, height };
   whole.close();
-  return { image, ...sent, paper: paperOf(image), ...extra };
+  return { image, ...sent, ...paperOf(image), ...extra };
 }
 
 /** {file, width, height}: the same as a smaller file. */
@@ -76,7 +79,7 @@ async function reduce(whole) {
   const [width, height] = [whole.width, whole.height].map((side) => Math.max(1, Math.round(side * scale)));
   const canvas = h("canvas", { width, height });
   const context = canvas.getContext("2d");
-  context.fillStyle = "#fff"; // a JPEG file has nothing transparent
+  context.fillStyle = backing(whole); // a JPEG file has nothing transparent
   context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
   context.drawImage(whole, 0, 0, width, height);
@@ -99,12 +102,28 @@ export function fromPixels(pixels, rows, columns, channels) {
   return { image, pixels: lines, width: columns, height: rows, paper: "#ffffff" };
 }
 
-/** The middle one of the colours along the edge. */
+/** What stands behind a picture that is transparent in part, so that its ink stays visible. */
+function backing(image) {
+  const canvas = h("canvas", { width: 64, height: 64 });
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0, 64, 64);
+  const { data } = context.getImageData(0, 0, 64, 64);
+  let light = 0, all = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    light += data[at + 3] * luma(data.subarray(at, at + 3));
+    all += data[at + 3];
+  }
+  return light > 128 * all ? "#000" : "#fff";
+}
+
+const luma = ([red, green, blue]) => 0.299 * red + 0.587 * green + 0.114 * blue;
+
+/** {paper, dark}: the middle one of the colours along the edge, and whether only light ink is seen on it. */
 function paperOf(image) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 32;
   const context = canvas.getContext("2d");
-  context.fillStyle = "#fff";
+  context.fillStyle = backing(image);
   context.fillRect(0, 0, 32, 32);
   context.drawImage(image, 0, 0, 32, 32);
   const { data } = context.getImageData(0, 0, 32, 32);
@@ -114,5 +133,6 @@ function paperOf(image) {
     if (x === 0 || y === 0 || x === 31 || y === 31) edge.push([...data.slice(index * 4, index * 4 + 3)]);
   }
   edge.sort((a, b) => a[0] + a[1] + a[2] - b[0] - b[1] - b[2]);
-  return `rgb(${edge[edge.length >> 1].join(" ")})`;
+  const middle = edge[edge.length >> 1];
+  return { paper: `rgb(${middle.join(" ")})`, dark: luma(middle) < 90 };
 }

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { byId, h } from "./dom.js";
 
 const EVERY_MS = 2000;
+const ROOM = 20; // classes; of more, those that were found most
 const OURS = /^(\/metrics|\/web|\/examples|\/|\/models|\/docs)$/;
 
 let model = null;
@@ -14,10 +15,12 @@ export function follow(name) {
 }
 
 export function start() {
-  let last = null;
+  let last = null, busy = false;
   const turn = async () => {
-    if (document.hidden) return;
+    if (document.hidden || busy) return; // a server that hangs is not asked again and again
+    busy = true;
     const now = await api.metrics().then(read, () => null);
+    busy = false;
     if (now && last && now.requests >= last.requests) show(now, last); // fewer: the service was started anew
     if (now) last = now;
     else for (const name of ["requests", "latency", "batch"]) byId(`strip-${name}`).textContent = "–";
@@ -55,7 +58,9 @@ function show(now, last) {
     byId("strip-batch").textContent = ((now.pictures - last.pictures) / (now.batches - last.batches)).toFixed(1);
   }
   const most = Math.max(1, ...now.classes.values());
-  byId("strip-classes").replaceChildren(...[...now.classes].map(([label, count]) => {
+  const shown = now.classes.size <= ROOM ? [...now.classes] : [...now.classes].filter(([, count]) => count)
+    .sort(([, one], [, other]) => other - one).slice(0, ROOM);
+  byId("strip-classes").replaceChildren(...shown.map(([label, count]) => {
     const bar = h("span", { class: "column" });
     bar.style.transform = `scaleY(${count / most})`;
     return h("li", { title: `${label}: ${count}` }, bar, h("span", {}, label.length > 2 ? "" : label));

@@ -226,12 +226,12 @@ def test_a_pixel_is_explained(open_page: Open) -> None:
 
 
 def test_an_answer_does_not_stay_beside_a_picture_that_was_refused(open_page: Open) -> None:
-    page = open_page(expected="413")
+    page = open_page(expected="415")
     example(page, "5", "5")
     file = io.BytesIO()
-    Image.new("1", (5200, 5200)).save(file, "PNG")
-    page.locator("#file").set_input_files({"name": "huge.png", "mimeType": "image/png", "buffer": file.getvalue()})
-    expect_text(page, "Prediction", "27,040,000")
+    Image.new("L", (64, 64)).save(file, "AVIF")
+    page.locator("#file").set_input_files({"name": "5.avif", "mimeType": "image/avif", "buffer": file.getvalue()})
+    expect_text(page, "Prediction", "an AVIF file")
     assert page.locator("#best").inner_text() == ""
     assert page.get_by_role("meter", name="Probability of 5").get_attribute("aria-valuenow") == "0.000000"
     page.get_by_role("button", name="Copy link").click()
@@ -239,6 +239,23 @@ def test_an_answer_does_not_stay_beside_a_picture_that_was_refused(open_page: Op
     page.get_by_role("button", name="Clear").click()
     draw(page, THREE)
     expect_answer(page, "3")
+
+
+@pytest.mark.parametrize("side", [400, 5000], ids=["small", "larger than is sent"])
+def test_white_ink_on_nothing_is_seen_and_can_be_drawn_on(open_page: Open, side: int) -> None:
+    page = open_page()
+    with Image.open(ROOT / "examples/pad.png") as pad:
+        ink = pad.convert("L").resize((side, side))
+    file = io.BytesIO()
+    Image.merge("LA", (Image.new("L", ink.size, 255), ink)).save(file, "PNG")
+    page.locator("#file").set_input_files({"name": "5.png", "mimeType": "image/png", "buffer": file.getvalue()})
+    expect_answer(page, "5")
+    draw(page, [(0.9, 0.9), (0.91, 0.9)])
+    with Image.open(io.BytesIO(page.get_by_role("application", name="Drawing pad").screenshot())) as drawn:
+        grey = drawn.convert("L")
+        assert grey.getpixel((20, grey.height // 2)) < 40
+        assert grey.getpixel((round(0.905 * grey.width), round(0.9 * grey.height))) > 200
+    expect_answer(page, "5")
 
 
 def test_the_sources_of_a_value_light_up(open_page: Open) -> None:

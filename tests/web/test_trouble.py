@@ -58,6 +58,34 @@ def test_no_heat_stays_beside_another_drawing(open_page: Open) -> None:
     expect_answer(page, "8")
 
 
+def test_heat_that_fails_late_leaves_that_of_the_drawing_at_hand(open_page: Open) -> None:
+    page = open_page(expected="503")
+    held: list[Route] = []
+    once(page, re.compile("/inside/occlusion"), lambda route: held.append(route))
+    with page.expect_request(re.compile("/inside/occlusion")):
+        example(page, "3", "3")
+    example(page, "8", "8")
+    expect_text(page, "Covered place", "Nothing covered: 8 has")
+    with page.expect_response(re.compile("/inside/occlusion")) as refused:
+        busy(held[0])
+    assert refused.value.status == 503
+    page.evaluate("new Promise(requestAnimationFrame)")  # what follows from it has followed
+    expect_text(page, "Covered place", "Nothing covered: 8 has")
+
+
+def test_an_answer_that_is_late_is_told_and_the_one_before_no_longer_stands_as_current(open_page: Open) -> None:
+    page = open_page()
+    example(page, "3", "3")
+    held: list[Route] = []
+    once(page, re.compile("/predict"), lambda route: held.append(route))
+    page.get_by_role("button", name="Example 8", exact=True).click()
+    expect_text(page, "Prediction", "The answer is on its way.")
+    assert float(page.locator("#bars").evaluate("list => getComputedStyle(list).opacity")) < 0.5
+    held[0].continue_()
+    expect_answer(page, "8")
+    assert page.locator("#bars").evaluate("list => getComputedStyle(list).opacity") == "1"
+
+
 def test_values_of_the_drawing_before_are_neither_kept_nor_shown_as_its_own(open_page: Open) -> None:
     page = open_page()
     example(page, "3", "3")
