@@ -29,7 +29,7 @@ LAYERS = [
     ["loader", "trial"],
     ["serving", "verdict"],
     ["batcher", "layers", "repository"],
-    ["bodies", "lists", "metrics", "seen", "engines.openvino", "engines.tensorflow"],
+    ["archive", "bodies", "lists", "metrics", "seen", "engines.openvino", "engines.tensorflow"],
     ["board", "engines", "engines.kernels", "history", "messages", "pictures", "safetensors", "settings", "tally"],
     ["novelty", "paper", "png", "tensors"],
     ["sheet"],
