@@ -4,9 +4,8 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from glob import glob
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,14 +16,11 @@ from convolve.answers import Details, Model, Prediction
 from convolve.calls import Options
 from convolve.client import DEFAULT_URL, Client
 from convolve.errors import ConvolveError
+from convolve.files import find, picture_of
 from convolve.output import FORMATS, Output, Row, opened, say
-from convolve.pictures import Picture
 
 T = TypeVar("T")
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
-"""What is taken for a picture in a folder; a file that is named may be called anything."""
-STDIN = "-"
 FOUND = "file", "label", "probability", "recognized", "top", "warning", "error"
 """Columns of a table of predictions."""
 Command = Callable[[Client, argparse.Namespace, Output], int]
@@ -145,7 +141,7 @@ def predict(client: Client, flags: argparse.Namespace, output: Output) -> int:
         return 1
     flags.include = "seen" if flags.seen else None
     options: Any = {name: getattr(flags, name) for name in Options.__optional_keys__}
-    answers = client.predict_many(map(picture, names), **options)
+    answers = client.predict_many(map(picture_of, names), **options)
     failed = 0
     for place, (name, answer) in enumerate(progress(zip(names, answers, strict=True), len(names), flags), start=1):
         failed += isinstance(answer, ConvolveError)
@@ -154,40 +150,6 @@ def predict(client: Client, flags: argparse.Namespace, output: Output) -> int:
     if failed:
         say(f"{failed:,} of {len(names):,} pictures failed")
     return int(failed > 0)
-
-
-def find(arguments: Iterable[str]) -> Iterator[str]:
-    """Files by their names; those of a folder, hidden ones left out; and those that a quoted pattern finds."""
-    for argument in arguments:
-        if os.path.exists(argument) or argument == STDIN:
-            yield from walk(argument)
-            continue
-        found = sorted(glob(argument, recursive=True))
-        for each in found or [argument]:
-            if not (os.path.isdir(each) and "**" in argument):  # which finds what is in it by itself
-                yield from walk(each)
-
-
-def walk(name: str) -> Iterator[str]:
-    """The pictures of a folder; or the file itself, whatever it is."""
-    path = Path(name)
-    if os.path.isdir(name):
-        inside = (each.relative_to(path) for each in path.rglob("*") if is_picture(each))
-        seen = (each for each in inside if not any(part.startswith(".") for part in each.parts))
-        yield from (str(path / each) for each in sorted(seen))
-    else:
-        yield name
-
-
-def is_picture(path: Path) -> bool:
-    # What can not be looked at counts: its row will say why.
-    return path.suffix.lower() in SUFFIXES and (os.path.isfile(path) or not os.path.exists(path))
-
-
-def picture(name: str) -> Picture:
-    if name != STDIN:
-        return Path(name)
-    return sys.stdin.buffer if sys.stdin else b""  # nothing comes from one that is closed
 
 
 def stem_of(name: str) -> str:

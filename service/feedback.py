@@ -1,32 +1,24 @@
 """Pictures that are kept to train on: those that the network was unsure of, and those that people flagged or corrected.
 
-Nothing here exists unless a folder is set. The pixels are those that the network saw:
-
-    <folder>/<model>/labelled/<class>/<digest>.png      the right class, as somebody said: a data set to train on
-    <folder>/<model>/unlabelled/<class>/<digest>.png    the class that was found; look through it before it is moved
-
-Number, bytes and age are capped; what goes first is unlabelled and old.
+Nothing here exists unless a folder is set; how they lie in it, `archive` says.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
-import re
 import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple
-from urllib.parse import quote
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from service.archive import Archive, Part
 from service.errors import BadBody, StoreFull, UnknownRequest, shown
 from service.files import whole
 from service.metrics import Metrics
@@ -45,11 +37,9 @@ MAX_PICTURES = 64
 BACKLOG = 64
 """Pictures that wait to be written, at most; beyond, unsure ones are not kept."""
 PRUNE_EVERY = 32
-"""Pictures that each worker writes between two looks at the caps, at most."""
+"""Pictures that each worker is given to keep between two looks at the caps, at most."""
 PRUNE_S = 3600.0
 """Seconds between two looks, at most: pictures grow old where none are written."""
-NAME_BYTES = 200
-"""Of a folder's name for a class."""
 REASONS = ("unsure", "flagged", "corrected", "dropped")
 CLAIMS = ".claims"
 """The folder in which a worker asks the others for a call that it did not answer itself."""
@@ -101,9 +91,10 @@ class Feedback:
         # Shared
         self.calls: OrderedDict[str, Call] = OrderedDict()
         self.bytes = 0
+        self.archive = Archive(root, settings)
         self.writer = ThreadPoolExecutor(1, thread_name_prefix="feedback")
         self.backlog = 0
-        self.written = 0
+        self.asked = 0
         # All workers write at once: together they stay below the cap, whatever each adds until its next look.
         self.every = max(1, min(PRUNE_EVERY, settings.feedback_pictures // (2 * settings.processes)))
         self.tasks: list[asyncio.Task[None]] = []
@@ -219,7 +210,7 @@ class Feedback:
         if claim.label is not None and claim.label not in call.labels:
             return {"expected": ", ".join(call.labels[:20])}
         label = call.labels[call.found[index]] if claim.label is None else claim.label
-        part: Literal["unlabelled", "labelled"] = "unlabelled" if claim.label is None else "labelled"
+        part: Part = "unlabelled" if claim.label is None else "labelled"
         await asyncio.get_running_loop().run_in_executor(self.writer, self.keep, call, index, label, part)
         self.counts["flagged" if claim.label is None else "corrected"].inc()
         return {"kept": part}
@@ -288,59 +279,18 @@ class Feedback:
 
     # On the writer's thread
 
-    def keep(self, call: Call, index: int, label: str, part: Literal["unlabelled", "labelled"]) -> bool:
-        """Write one picture; what was said of it before no longer counts.
-
-        Returns:
-            Whether it has not been there, with that label or a better one.
-        """
-        pixels = call.pixels[index]
-        name = f"{hashlib.sha256(pixels.tobytes()).hexdigest()[:32]}.png"
-        model = self.root / call.model
-        if part == "unlabelled" and any(model.glob(f"labelled/*/{name}")):
-            return False
-        folder = model / part / folder_of(label)
-        new = not (folder / name).exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole(folder / name) as file:
-            Image.fromarray(pixels.squeeze()).save(file, "PNG")
-        for other in model.glob(f"*/*/{name}"):
-            if other.parent != folder:
-                other.unlink(missing_ok=True)
-        self.written += 1
-        if self.written % self.every == 0:
+    def keep(self, call: Call, index: int, label: str, part: Part) -> bool:
+        """Write one picture, and now and then look at the caps. Returns whether it is news, as `Archive.keep`."""
+        new = self.archive.keep(call.model, part, label, call.pixels[index])
+        self.asked += 1
+        if self.asked % self.every == 0:
             self.prune()
         return new
 
     def prune(self) -> None:
-        """Remove what is too old, then what is too much."""
-        kept = []
-        for path in (self.root / CLAIMS).glob("*"):  # of workers that were killed
+        """Remove what killed workers have left, and what is too old or too much."""
+        for path in (self.root / CLAIMS).glob("*"):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < time.time() - STALE_S:
                     path.unlink()
-        for path in self.root.glob("*/*/*/*.png"):
-            with contextlib.suppress(FileNotFoundError):
-                found = path.stat()
-                kept.append((path.parts[-3] == "labelled", found.st_mtime, found.st_size, path))
-        kept.sort()
-        oldest = time.time() - self.settings.feedback_days * 86_400
-        count, size = len(kept), sum(each[2] for each in kept)
-        room = self.settings.feedback_pictures - self.every * self.settings.processes
-        for _, modified, bytes_, path in kept:
-            if modified < oldest or count > room or size > self.settings.feedback_bytes:
-                path.unlink(missing_ok=True)
-                count -= 1
-                size -= bytes_
-
-
-def folder_of(label: str) -> str:
-    """A folder's name for a class, whatever the class is called; the same as the class's, if that can be. Of a long
-    one only the beginning, and a digest, so that no two classes share a folder.
-    """
-    name = "".join(each if each.isalnum() else quote(each, safe=" ,()+-_.") for each in label)
-    name = re.sub(r"^\.", "%2E", name) or "%"
-    whole_name = name.encode()
-    if len(whole_name) <= NAME_BYTES:
-        return name
-    return f"{whole_name[:NAME_BYTES].decode(errors='ignore')}~{hashlib.sha256(whole_name).hexdigest()[:16]}"
+        self.archive.prune(self.every * self.settings.processes)

@@ -29,7 +29,7 @@ LAYERS = [
     ["loader", "trial"],
     ["serving", "verdict"],
     ["batcher", "layers", "repository"],
-    ["bodies", "lists", "metrics", "seen", "engines.openvino", "engines.tensorflow"],
+    ["archive", "bodies", "lists", "metrics", "seen", "engines.openvino", "engines.tensorflow"],
     ["board", "engines", "engines.kernels", "history", "messages", "pictures", "safetensors", "settings", "tally"],
     ["novelty", "paper", "png", "tensors"],
     ["sheet"],
@@ -43,7 +43,15 @@ LAYERS = [
 ]
 """From the command line down to what knows nobody. A module imports from layers below its own only."""
 
-CLIENT = [["__main__"], ["command"], ["client", "output"], ["patience"], ["calls"], ["answers", "pictures"], ["errors"]]
+CLIENT = [
+    ["__main__"],
+    ["command"],
+    ["client", "files", "output"],
+    ["patience"],
+    ["calls"],
+    ["answers", "pictures"],
+    ["errors"],
+]
 """The same for the client."""
 
 PACKAGES = {"__init__", "api", "api.schemas"}

@@ -74,33 +74,38 @@ def describe(config: Config, data: Dataset, network: keras.Model, progress: Prog
             Golden(picture.tobytes(), tuple(map(float, answer)))
             for picture, answer in zip(pictures, probabilities, strict=True)
         ),
-        training={
-            "data": {
-                "name": data.name,
-                "source": data.source,
-                "licence": data.licence,
-                "sha256": data.digests,
-                "split_seed": SPLIT_SEED,
-                "validation": figures.validation.pictures,
-                "training": len(data.train),
-                "test": figures.test.pictures,
-                "left_out": len(data.left_out),
-            },
-            "seed": config.seed,
-            "recipe": {"name": config.recipe_name, **asdict(config.recipe)},
-            "epochs": len(progress.curves),
-            "best_epoch": progress.best_epoch,
-            "seconds": round(progress.seconds, 1),
-            "temperature": figures.calibration["temperature"],
-            "versions": {
-                "python": platform.python_version(),
-                "keras": keras.version(),
-                "tensorflow": tf.__version__,
-                "numpy": np.__version__,
-            },
-            "machine": {"processor": read_processor(), "cores": os.cpu_count()},
-        },
+        training=tell_run(config, data, progress, figures),
     )
+
+
+def tell_run(config: Config, data: Dataset, progress: Progress, figures: Figures) -> dict[str, Any]:
+    """How the version came about: what it learnt from, by which recipe, for how long and with what."""
+    return {
+        "data": {
+            "name": data.name,
+            "source": data.source,
+            "licence": data.licence,
+            "sha256": data.digests,
+            "split_seed": SPLIT_SEED,
+            "validation": figures.validation.pictures,
+            "training": len(data.train),
+            "test": figures.test.pictures,
+            "left_out": len(data.left_out),
+        },
+        "seed": config.seed,
+        "recipe": {"name": config.recipe_name, **asdict(config.recipe)},
+        "epochs": len(progress.curves),
+        "best_epoch": progress.best_epoch,
+        "seconds": round(progress.seconds, 1),
+        "temperature": figures.calibration["temperature"],
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.version(),
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+        },
+        "machine": {"processor": read_processor(), "cores": os.cpu_count()},
+    }
 
 
 def pick_golden(data: Dataset, network: keras.Model) -> Pixels:

@@ -12,43 +12,7 @@ other work beside it, 70 in all.
 71 s, in turns with AdamW, which took 68 to 71 s for 99.43 % and 99.33 % with the seeds 1 and 2. Python 3.11, Keras
 3.15.1, TensorFlow 2.21.0, NumPy 2.4.6.
 
-What gained, in ten epochs of the same draws; loss of validation, and of its pictures distorted as in training, without
-three that look like another digit than their label: with dropouts of 0.05 and 0.2 0.0094 and 0.0258, with none 0.0080
-and 0.0221, and with answers softened by 4 instead of 2 0.0074 and 0.0220 (by 1: 0.0088 and 0.0224). With none, these
-came to the same: a rate of 0.02, less decay, batches of 64. In 50 epochs: 0.0080 and 0.0185, the teacher 0.0082 and
-0.0156; with dropouts, 45 epochs, softened by 2: 0.0080 and 0.0209, 99.64 % of validation, and 99.61 % of the test set
-(99.58 % with the seed 2).
-
-By AdamW, with a rate of 0.003 and dropouts, the same teacher's pupil had 99.60 % of validation (0.0129) after 50
-epochs, and 99.63 % of the test set; that of two teachers of six convolutions 99.62 % (0.0132), and 99.57 % of the test
-set, or 99.59 % with the seed 2. In ten epochs of the same draws, loss of validation, and of its pictures distorted
-less: AdamW 0.0165 and 0.0211; Muon with a rate of 0.003 0.0145 and 0.0188, of 0.01 0.0146 and 0.0186, of 0.02, with
-0.006 for what AdamW moves, 0.0148 and 0.0189. At 0.01: with three times the decay 0.0147 and 0.0193; in batches of 256
-0.0154 and 0.0197. For fc_1 alone, at 0.003: 0.0155 and 0.0196.
-
-Other teachers, not kept: the same by Muon (99.60 %, 0.0133; it learns by heart, and in ten epochs its pupil has 0.0096
-and 0.0211, that of both together 0.0092 and 0.0212); a second one of its kind that the first teaches, without dropout
-(after 15 epochs 0.0079 and 0.0168, no better than the first); one of six convolutions (99.56 % by Muon, 99.64 % by
-AdamW).
-
-Nor does more seem to be left in the recipe: of ten epochs on 40,000 pictures and 20,000 others, loss and mistakes were
-0.0090 and 66, with another seed 0.0092 and 65, with twenty epochs 0.0077 and 67; with a tenth of the true label 0.0092
-and 68, milder distortion throughout 0.0092 and 66 or at the end 0.0090 and 68, no empty pictures 0.0092 and 66, conv_1
-normalised too 0.0089 and 76, float32 0.0091 and 71, sharpness-aware steps 0.0092 and 70. No mean of two teachers'
-answers or more, pupils' among them, has fewer than 10 mistakes on validation without those three, where the 1 has 11.
-
-Before ones got flags and a batch in 16 an empty picture, the two teachers' pupils had 99.64 % and 99.58 % of the test
-set (0.0118). Of 6,060 digits by other hands, from which nothing is learnt, but which flags were invented for, they read
-96.55 %, and with flags 97.44 %; of the 690 ones among them 58 as a 7 instead of 108. A pupil by Muon has not been shown
-them.
-
-Tried for `record` before Muon and flags, and not kept, of validation (it got 99.58 %, 0.0118): teachers of two layouts,
-the second with kernels of 5 × 5 (together 99.58 %, 0.0119: as good as two of one), with stronger distortion and other
-pictures shining through a third of them (99.52 %, 0.0137), or with dropouts of 0.15 and 0.4 (0.0143 in epoch 28 of 46,
-where it had 0.0122: stopped); a teacher with kernels of 7 × 7 (0.0150); in the first six epochs, dropouts of 0 and 0.1
-(0.0181 instead of 0.0169). With flags: five epochs more of the documented network itself, without normalisation and
-dropout, at a rate of 0.0002 (0.0129 before, 0.0128 after). With Muon: the teacher's answers to a picture and to four
-shifted or distorted ones, averaged (no better than its answer to the one).
+What else was tried, kept or not, stands in NOTES.md beside this file.
 """
 
 import contextlib

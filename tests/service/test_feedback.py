@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -15,10 +14,10 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
-from service import feedback
+from service import archive, feedback
 from service.engines import Answers
 from service.errors import StoreFull
-from service.feedback import Call, Claim, Feedback, folder_of
+from service.feedback import Call, Claim, Feedback
 from service.files import whole
 from service.metrics import Metrics
 from service.settings import Settings
@@ -163,7 +162,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
         raise OSError(28, "No space left on device")
 
     ask(client, 3)
-    monkeypatch.setattr(feedback, "whole", full)
+    monkeypatch.setattr(archive, "whole", full)
     assert client.post("/feedback", json={"request_id": "one", "label": "1"}).status_code == 507
 
 
@@ -274,35 +273,6 @@ def test_memory_is_bounded(tmp_path: Path, client: TestClient, monkeypatch: pyte
     assert kept(tmp_path) == []
     assert not keeping.calls
     assert keeping.bytes == 0
-
-
-@pytest.mark.parametrize(
-    "label", ["7", "a/b", "Стоянка запрещена по нечётным числам месяца, кроме такси", "50 %", ".x"]
-)
-def test_a_folder_says_its_class(label: str) -> None:
-    assert unquote(folder_of(label)) == label
-
-
-@pytest.mark.parametrize(
-    ("label", "folder"),
-    [
-        ("7", "7"),
-        ("tabby cat", "tabby cat"),
-        ("..", "%2E."),
-        ("a/b", "a%2Fb"),
-        ("", "%"),
-        ("\0", "%00"),
-        ("é" * 500, None),
-    ],
-)
-def test_every_class_has_a_folder_of_its_own_inside(tmp_path: Path, label: str, folder: str | None) -> None:
-    assert folder in (None, folder_of(label))
-    (tmp_path / folder_of(label)).mkdir()
-    assert (tmp_path / folder_of(label)).resolve().parent == tmp_path.resolve()
-
-
-def test_long_classes_that_begin_alike_have_two_folders() -> None:
-    assert folder_of("漢" * 100 + "一") != folder_of("漢" * 100 + "二")
 
 
 def test_what_is_written_can_be_read_by_others(tmp_path: Path) -> None:

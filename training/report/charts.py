@@ -1,7 +1,7 @@
 """Numbers → places on a drawing. What they look like is said by the template and its style sheet."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,9 +86,9 @@ class Chart:
     bottom: int = BOTTOM
 
 
-def find_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About `count` round numbers from `low` to `high`."""
-    rough = (high - low) / count or 1
+def find_ticks(low: float, high: float) -> list[float]:
+    """About five round numbers from `low` to `high`."""
+    rough = (high - low) / 5 or 1
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
     return [
@@ -162,16 +162,18 @@ def draw_lines(
             Tick(y(each), ("≤ " if min(ys) < each == low else "") + say(each))
             for each in (find_powers if log else find_ticks)(low, high)
         ],
-        paths=[
-            Path(
-                line.name,
-                line.style,
-                join((x(across), y(up)) for across, up in line.points),
-                [Dot(x(across), y(up), f"{line.name}: {say_number(across)} → {say(up)}") for across, up in line.points],
-            )
-            for line in lines
-        ],
+        paths=[draw_path(line, x, y, say) for line in lines],
         mark=Tick(x(mark[0]), mark[1]) if mark else None,
+    )
+
+
+def draw_path(line: Line, x: Scale, y: Scale, say: Callable[[float], str]) -> Path:
+    """A line on these axes, with a dot at each point that says its value in words."""
+    return Path(
+        line.name,
+        line.style,
+        join((x(across), y(up)) for across, up in line.points),
+        [Dot(x(across), y(up), f"{line.name}: {say_number(across)} → {say(up)}") for across, up in line.points],
     )
 
 

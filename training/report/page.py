@@ -21,8 +21,10 @@ from training.report.stress import PICTURES, STRESSES
 FILE = "report.html"
 MATRIX = 24
 """Classes up to which the whole confusion matrix is shown; beyond, its greatest entries."""
+COMMONEST = 8
+"""Confusions that are listed beside the whole matrix, at most."""
 ROWS = 40
-"""Classes, and confusions, that are listed at most."""
+"""Classes, and confusions where there is no matrix, that are listed at most."""
 LEVELS = 4
 """Shades of the confusion matrix."""
 WAYS = ("now", "then", "also")
@@ -187,15 +189,16 @@ def shade(confusion: list[list[int]]) -> list[list[tuple[int, int]]]:
     return [list(zip(row, levels, strict=True)) for row, levels in zip(confusion, shades.tolist(), strict=True)]
 
 
-def list_confusions(labels: tuple[str, ...], confusion: list[list[int]], most: int = 8) -> list[tuple[str, str, int]]:
-    """True class, answer and number of the confusions that happen more than once, commonest first."""
+def list_confusions(labels: tuple[str, ...], confusion: list[list[int]]) -> list[tuple[str, str, int]]:
+    """True class, answer and number of the confusions, commonest first."""
+    least, most = (2, COMMONEST) if len(labels) <= MATRIX else (1, ROWS)  # beside the matrix, a single one is noise
     found = [
         (labels[truth], labels[answer], count)
         for truth, row in enumerate(confusion)
         for answer, count in enumerate(row)
-        if truth != answer and count > (len(labels) <= MATRIX)  # beside the matrix, what happened once is noise
+        if truth != answer and count >= least
     ]
-    return sorted(found, key=lambda entry: -entry[2])[: most if len(labels) <= MATRIX else ROWS]
+    return sorted(found, key=lambda entry: -entry[2])[:most]
 
 
 def draw_reliabilities(calibration: Mapping[str, Any] | None) -> list[tuple[str, float, Chart]]:
