@@ -155,6 +155,7 @@ def claim(folder: Path) -> tuple[int, IO[str]]:
     Returns:
         Its number, and the lock that holds it: the kernel frees it when the process ends, however it ends.
     """
+    folder.mkdir(exist_ok=True)  # logind removes what a user who has logged out has in /dev/shm (RemoveIPC)
     for slot in itertools.count():
         lock = (folder / f"slot-{slot}.lock").open("w")
         try:

@@ -272,6 +272,9 @@ class Control:
         Of a version whose folder has gone, a worker that takes another's place knows nothing, and the others answer on.
         """
         now = time.monotonic()
+        if (tally := self.lifecycle.metrics.tally) is not None:
+            for dead in self.board.bury(tally.folder):
+                forget_gauges(tally.folder, dead)
         if self.board.everywhere(self.board.total):
             self.alike = now
         elif now > self.alike + self.settings.apply_s:

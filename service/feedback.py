@@ -4,11 +4,8 @@ Nothing here exists unless a folder is set; how they lie in it, `archive` says.
 """
 
 import asyncio
-import contextlib
-import json
 import logging
 import time
-import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.archive import Archive, Part
+from service.claims import STALE_S, Claim, Claims
 from service.errors import BadBody, StoreFull, UnknownRequest, shown
-from service.files import whole
 from service.metrics import Metrics
 from service.serving import Serving
 from service.settings import Settings
@@ -43,11 +40,6 @@ PRUNE_S = 3600.0
 REASONS = ("unsure", "flagged", "corrected", "dropped")
 CLAIMS = ".claims"
 """The folder in which a worker asks the others for a call that it did not answer itself."""
-GLANCE_S = 0.05
-PATIENCE_S = 1.0
-"""Seconds that the others have to find it."""
-STALE_S = 60.0
-"""Seconds after which nobody waits for it any more."""
 
 
 class Call(NamedTuple):
@@ -62,16 +54,6 @@ class Call(NamedTuple):
     """Class of each picture."""
     places: list[int]
     """Of each among all pictures of the call: bad ones were not answered."""
-
-
-class Claim(NamedTuple):
-    """What somebody says of a picture."""
-
-    request_id: str
-    picture: int
-    """Its place among the call's pictures, from 0 on."""
-    label: str | None
-    """The right class; None only says that something is wrong."""
 
 
 class Feedback:
@@ -92,6 +74,7 @@ class Feedback:
         self.calls: OrderedDict[str, Call] = OrderedDict()
         self.bytes = 0
         self.archive = Archive(root, settings)
+        self.claims = Claims(root / CLAIMS, lambda claim: claim.request_id in self.calls, self.settle)
         self.writer = ThreadPoolExecutor(1, thread_name_prefix="feedback")
         self.backlog = 0
         self.asked = 0
@@ -103,18 +86,16 @@ class Feedback:
         """Listen to the other workers. What hinders the folder is in the log: a worker that takes another's place
         answers without it.
         """
-        try:
-            (self.root / CLAIMS).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            logger.error("no pictures can be kept in %s: %s", self.root, error.strerror)
+        self.writer.submit(self.make_folder)  # storage may hang
         self.tasks.append(asyncio.create_task(self.age()))
         if self.settings.processes > 1:
-            self.tasks.append(asyncio.create_task(self.watch()))
+            self.tasks.append(asyncio.create_task(self.claims.watch()))
 
     def close(self) -> None:
         """Write what waits, then let go."""
         for task in self.tasks:
             task.cancel()
+        self.claims.close()
         self.writer.shutdown()
 
     # What was answered
@@ -184,7 +165,10 @@ class Feedback:
             StoreFull: It can not be written.
         """
         try:
-            reply = await self.settle(claim) or await self.ask_others(claim)
+            async with asyncio.timeout(STALE_S):
+                reply = await self.settle(claim)
+                if reply is None and self.settings.processes > 1:
+                    reply = await self.claims.ask(claim)
         except OSError as error:
             logger.error("a picture can not be kept: %s", error)
             raise StoreFull("the picture can not be kept") from error
@@ -215,58 +199,6 @@ class Feedback:
         self.counts["flagged" if claim.label is None else "corrected"].inc()
         return {"kept": part}
 
-    async def ask_others(self, claim: Claim) -> dict[str, str] | None:
-        """Lay a claim where the other workers look, and wait for an answer."""
-        if self.settings.processes == 1:
-            return None
-        path = self.root / CLAIMS / f"{uuid.uuid4().hex}.json"
-        answer = path.with_suffix(".answer")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have moved it all away, to train on it
-            with whole(path, lasting=False) as file:
-                file.write(json.dumps(claim._asdict()).encode())
-            end = time.monotonic() + PATIENCE_S
-            while time.monotonic() < end and not answer.exists():
-                await asyncio.sleep(GLANCE_S / 2)
-            reply: dict[str, str] | None = json.loads(answer.read_bytes()) if answer.exists() else None
-            return reply
-        finally:
-            path.unlink(missing_ok=True)
-            answer.unlink(missing_ok=True)
-
-    async def watch(self) -> None:
-        """Answer the claims of the other workers, where this one remembers the call."""
-        while True:
-            await asyncio.sleep(GLANCE_S)
-            try:
-                for path in list((self.root / CLAIMS).glob("*.json")):
-                    await self.answer(path)
-            except Exception:
-                logger.exception("a claim can not be answered")
-
-    async def answer(self, path: Path) -> None:
-        try:
-            claim = Claim(**json.loads(path.read_bytes()))
-        except FileNotFoundError:  # the other worker has given it up
-            return
-        except (TypeError, ValueError):
-            logger.error("%s is no claim, and removed", path)
-            path.unlink(missing_ok=True)
-            return
-        try:
-            reply = await self.settle(claim)
-        except OSError as error:
-            logger.error("a picture can not be kept: %s", error)
-            reply = {"failed": str(error.strerror)}
-        if reply is not None:
-            told = path.with_suffix(".answer")
-            with whole(told, lasting=False) as file:
-                file.write(json.dumps(reply).encode())
-            try:
-                path.unlink()
-            except FileNotFoundError:  # whoever asked has read it, or has given up
-                told.unlink(missing_ok=True)
-
     async def age(self) -> None:
         """Look at the caps now, and once in a while."""
         while True:
@@ -279,6 +211,12 @@ class Feedback:
 
     # On the writer's thread
 
+    def make_folder(self) -> None:
+        try:
+            (self.root / CLAIMS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            logger.error("no pictures can be kept in %s: %s", self.root, error.strerror)
+
     def keep(self, call: Call, index: int, label: str, part: Part) -> bool:
         """Write one picture, and now and then look at the caps. Returns whether it is news, as `Archive.keep`."""
         new = self.archive.keep(call.model, part, label, call.pixels[index])
@@ -289,8 +227,5 @@ class Feedback:
 
     def prune(self) -> None:
         """Remove what killed workers have left, and what is too old or too much."""
-        for path in (self.root / CLAIMS).glob("*"):
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - STALE_S:
-                    path.unlink()
+        self.claims.prune()
         self.archive.prune(self.every * self.settings.processes)

@@ -91,6 +91,10 @@ def append(path: Path, line: str) -> None:
                 rest = file.read().partition(b"\n")[2]
                 file.truncate(0)
                 file.write(rest)
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # the disk was full in the middle of a line
+                    line = "\n" + line
             file.write(line.encode())
 
 

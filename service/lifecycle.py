@@ -18,7 +18,7 @@ from service.board import Board
 from service.engines import Engine
 from service.errors import BadPolicy, ModelError
 from service.history import History
-from service.loader import Loader
+from service.loader import Loader, passes
 from service.manifest import NAMED, NUMBERED, Manifest
 from service.metrics import Metrics
 from service.policy import PREVIOUS, STABLE, Policy
@@ -198,9 +198,11 @@ class Lifecycle:
             logger.warning("the policy of %s names versions that are not there: %s", name, sorted(absent))
 
     def slipped(self, name: str) -> bool:
-        """Whether its policy could not be read for a reason that may be over at the next look."""
-        error = self.registry.bad_policies.get(name)
-        return error is not None and isinstance(error.__cause__, OSError)
+        """Whether its policy, or a version, could not be read for a reason that may be over at the next look."""
+        bad_policy = self.registry.bad_policies.get(name)
+        refused = (error for (model, _), error in self.registry.refused.items() if model == name)
+        unread = bad_policy is not None and isinstance(bad_policy.__cause__, OSError)
+        return unread or any(passes(error.__cause__) for error in refused)
 
     async def rules(self, name: str) -> Policy:
         """The policy in force: the one on disk, or the last one that could be read.

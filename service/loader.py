@@ -1,6 +1,7 @@
 """Loads versions aside, in a thread, and remembers which of them were refused."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,17 @@ from service.settings import Settings
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+PASSING = {
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOBUFS,
+    errno.EAGAIN,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
+"""What may be over at the next look: no room for files or memory, storage that fails for a moment."""
 
 
 class Loader:
@@ -61,10 +73,15 @@ class Loader:
         try:
             with self.turn():
                 tried = serving.load(self.repository, name, version, self.settings, at_once=not self.considerate)
-        except ModelError:
+        except ModelError as error:
+            if passes(error.__cause__):
+                del self.stamps[name, version]
             raise
         except Exception as error:  # a folder can be wrong in ways that no library has foreseen
-            logger.exception("%s %d can not be loaded", name, version)
+            if passes(error):
+                del self.stamps[name, version]
+            else:
+                logger.exception("%s %d can not be loaded", name, version)
             raise BadVersion(f"{name} {version} can not be loaded", found=type(error).__name__) from error
         del self.stamps[name, version]
         return tried
@@ -87,3 +104,8 @@ class Loader:
 
     def close(self) -> None:
         self.thread.shutdown(wait=False, cancel_futures=True)
+
+
+def passes(error: BaseException | None) -> bool:
+    """Whether what went wrong may be over at the next look."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in PASSING)

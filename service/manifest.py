@@ -126,7 +126,9 @@ class Manifest:
             data = json.loads(path.read_bytes())
         except FileNotFoundError:
             raise BadManifest(f"{path} is missing", expected="a manifest", found="no such file") from None
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise BadManifest(f"{path} can not be read", expected="JSON", found=str(error.strerror)) from error
+        except (ValueError, RecursionError) as error:
             raise BadManifest(f"{path} can not be read", expected="JSON", found=str(error)) from None
         return Reader(path, data).manifest()
 

@@ -228,6 +228,7 @@ class Metrics:
             return generate_latest(self.registry)
         while True:
             together = CollectorRegistry()
+            self.tally.folder.mkdir(exist_ok=True)
             MultiProcessCollector(together)  # type: ignore[no-untyped-call]
             try:
                 return generate_latest(together)

@@ -1,16 +1,21 @@
 """What is loaded: for each model the versions that serve, and which of them answers whom."""
 
+import asyncio
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from service.errors import ModelError, UnknownModel, UnknownVersion, shown
+from service.errors import ModelError, NotReady, UnknownModel, UnknownVersion, shown
 from service.policy import Policy
 from service.repository import Repository
 from service.serving import Serving
 from service.settings import Settings
 from service.trial import Trial
+
+LIST_S = 5.0
+"""Seconds that the store has to say what is there."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 """As ASGI has them: lower-case names."""
@@ -46,7 +51,8 @@ class Model:
     def state(self) -> tuple[object, ...]:
         """What should be the same in every worker."""
         trial = self.trial and (self.trial.mode, self.trial.candidate.manifest.version, self.trial.plan.share)
-        return self.default.manifest.version, sorted(self.versions), sorted(self.labels.items()), trial
+        files = [(version, sorted(each.manifest.files.items())) for version, each in sorted(self.versions.items())]
+        return self.default.manifest.version, files, sorted(self.labels.items()), trial
 
 
 class Registry:
@@ -55,6 +61,7 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self.repository = Repository(settings.models)
         self.default_model = settings.default_model
+        self.lister = ThreadPoolExecutor(2, thread_name_prefix="lister")
         self.models: dict[str, Model] = {}
         self.refused: dict[tuple[str, int], ModelError] = {}
         self.policies: dict[str, Policy] = {}
@@ -101,6 +108,18 @@ class Registry:
             found=shown(name),
             fix="see GET /models",
         )
+
+    async def listed(self, only: str | None = None) -> list[Standing]:
+        """`standings`, beside the loop: storage may hang, and nobody else's answer has to wait for it.
+
+        Raises:
+            NotReady: It does not answer.
+        """
+        try:
+            async with asyncio.timeout(LIST_S):
+                return await asyncio.get_running_loop().run_in_executor(self.lister, self.standings, only)
+        except TimeoutError:
+            raise NotReady("the folder with the models does not answer", fix="see to its storage") from None
 
     def standings(self, only: str | None = None) -> list[Standing]:
         """Every version in the store, or of one model, by name and number."""

@@ -18,6 +18,8 @@ from typing import Any
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
+from service.board import is_free
+
 logger = logging.getLogger(__name__)
 
 PAGE = 4096
@@ -127,6 +129,9 @@ class Tally:
             for name in [name for name in self.files if name.endswith(ending(model, version))]:
                 (self.folder / name).unlink(missing_ok=True)
                 del self.files[name]
+            for path in self.folder.glob(f"*{ending(model, version)}"):  # of workers that have ended
+                if is_free(self.folder, int(path.name.partition("-")[0].rpartition("_")[2])):
+                    path.unlink(missing_ok=True)
 
     def leave(self) -> None:
         """Remove what this worker says of the present: there is none any more. What it has counted stays."""

@@ -14,7 +14,8 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from pathlib import Path
@@ -44,6 +45,8 @@ UNNEEDED = ("openvino.tools.ovc", "pydantic.v1")
 take a tenth of the start, and nothing here needs them."""
 LATER = ConfigDict(defer_build=True)
 """For Pydantic: forms are made ready when they are first used. FastAPI alone has sixty, for the OpenAPI document."""
+SLACK_S = 10.0
+"""Seconds more than draining and stopping take, after which a worker that has not ended is killed."""
 GLANCE_S = 0.2
 """Seconds between two looks at whether the workers have ended, or somebody is tired of waiting for that."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - preferred, as it is there even where the file system is read-only
@@ -71,7 +74,7 @@ def serve(settings: Settings) -> None:
         # uvicorn's manager has no argument for the kind of worker.
         multiprocess.Process = functools.partial(Worker, board, settings.body_s)  # type: ignore[misc, assignment]
         load()  # once, here: the workers are forked, and share it
-        manager = Manager(board, config, sockets=[listener])
+        manager = Manager(board, settings.drain_s + settings.stop_s + SLACK_S, config, sockets=[listener])
         manager.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in manager.processes):
         sys.exit(STARTUP_FAILURE)
@@ -192,11 +195,60 @@ def follow(manager: int) -> None:
 
 
 class Manager(multiprocess.Multiprocess):
-    """uvicorn's manager: starts the workers, asks them for a sign of life, replaces the dead, passes signals on."""
+    """uvicorn's manager: starts the workers, asks them for a sign of life, replaces the dead, passes signals on.
 
-    def __init__(self, board: Board, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    Args:
+        board: What the workers share.
+        patience_s: Seconds that a worker has to end; then it is killed.
+        config: uvicorn's.
+        sockets: The one that all of them listen on.
+    """
+
+    def __init__(self, board: Board, patience_s: float, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
         self.board = board
+        self.patience_s = patience_s
+        self.up = False  # whether a worker has ever been ready
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace the dead. Once one has been up, who can not be started now is tried again: the others answer."""
+        self.up = self.up or any(worker.process.is_alive() and worker.is_ready(timeout=1) for worker in self.processes)
+        for index, worker in enumerate(self.processes):
+            if self.signal_queue or self.should_exit.is_set():
+                return
+            if worker.is_alive(self.config.timeout_worker_healthcheck):
+                continue
+            worker.kill()  # it may hang
+            worker.join()
+            if worker.exitcode == STARTUP_FAILURE and not self.up:
+                self.should_exit.set()
+                return
+            self.processes[index] = self.fork() or worker
+
+    def restart_all(self) -> None:
+        """Replace the workers one by one, as long as nobody asks for anything else."""
+        for index, old in enumerate(self.processes):
+            new = None if self.signal_queue else self.fork()
+            if new is None:
+                return
+            if not new.wait_until_ready(self.config.timeout_worker_healthcheck, self.should_exit):
+                new.kill()
+                new.join()
+                logger.error("a new worker was not ready in time: the others stay")
+                return
+            self.processes[index] = new
+            old.terminate()
+            self.wait_for([old])
+
+    def fork(self) -> multiprocess.Process | None:
+        """Another worker; None where there is no room for one now."""
+        try:
+            worker = multiprocess.Process(self.config, self.sockets)
+            worker.start()
+        except OSError as error:
+            logger.error("no worker can be started now: %s", error.strerror)
+            return None
+        return worker
 
     def terminate_all(self) -> None:
         self.board.end()
@@ -206,9 +258,24 @@ class Manager(multiprocess.Multiprocess):
         super().terminate_all()
 
     def join_all(self) -> None:
-        while waiting := [worker for worker in self.processes if worker.process.is_alive()]:
+        while self.wait_for(self.processes):  # whoever asks again wants it at once, and so the workers are asked again
+            self.signal_queue.clear()
+            self.board.end()
+            super().terminate_all()
+
+    def wait_for(self, workers: Sequence[multiprocess.Process]) -> bool:
+        """Wait until these have ended, and kill those who have not in time.
+
+        Returns:
+            Whether a signal came before.
+        """
+        end = time.monotonic() + self.patience_s
+        while waiting := [worker for worker in workers if worker.process.is_alive()]:
+            if self.signal_queue:
+                return True
             waiting[0].process.join(GLANCE_S)
-            if self.signal_queue:  # whoever asks again wants it at once, and so the workers are asked again
-                self.signal_queue.clear()
-                self.board.end()
-                super().terminate_all()
+            if time.monotonic() > end:
+                logger.error("workers that do not end are killed: %s", [worker.pid for worker in waiting])
+                for worker in waiting:
+                    worker.process.kill()
+        return False

@@ -12,8 +12,8 @@ from service.api.operations import SharedDep, describe
 from service.api.schemas.operations import ModelDetails
 from service.api.schemas.reference import content
 from service.api.schemas.refusals import REFUSED
+from service.claims import Claim
 from service.errors import BadBody, FeedbackOff, shown, wanted
-from service.feedback import Claim
 from service.manifest import NUMBERED, VERSION
 from service.state import Shared
 

@@ -197,7 +197,7 @@ async def model_metadata(shared: Shared, question: Any, call: Call) -> dict[str,
 
 
 async def repository_index(shared: Shared, question: Any, call: Call) -> dict[str, Any]:
-    return {"models": inference.index(shared.registry.standings(), only_ready=question.ready)}
+    return {"models": inference.index(await shared.registry.listed(), only_ready=question.ready)}
 
 
 async def load(shared: Shared, question: Any, call: Call) -> dict[str, Any]:

@@ -283,7 +283,7 @@ async def repository(request: Request) -> Response:
     """Every version in the store, with the reason why it does not serve."""
     shared: Shared = request.scope["state"]["shared"]
     asked = await read_optional(request, '{"ready": true}')
-    return Answer(inference.index(shared.registry.standings(), only_ready=flag(asked, "ready", default=False)))
+    return Answer(inference.index(await shared.registry.listed(), only_ready=flag(asked, "ready", default=False)))
 
 
 @router.post("/v2/repository/models/{name:name}/load", **describe(Changed, "name", **CHANGE))

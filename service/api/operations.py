@@ -30,7 +30,7 @@ METRICS = CONTENT_TYPE.partition(";")[0]
 TEXT = {"schema": {"type": "string"}}
 
 
-def get_shared(request: Request) -> Shared:
+async def get_shared(request: Request) -> Shared:
     shared: Shared = request.state.shared
     return shared
 
@@ -39,9 +39,9 @@ SharedDep = Annotated[Shared, Depends(get_shared)]
 
 
 @router.get("/models", tags=["models"], response_model_exclude_none=True)
-def list_models(shared: SharedDep) -> Models:
+async def list_models(shared: SharedDep) -> Models:
     """Every version in the store: which serve, which were refused and why."""
-    return Models(models=[show(each) for each in shared.registry.standings()])
+    return Models(models=[show(each) for each in await shared.registry.listed()])
 
 
 @router.get("/models/{name}", tags=["models"], response_model_exclude_none=True, responses={404: REFUSED})
@@ -73,7 +73,7 @@ async def describe(shared: Shared, name: str) -> ModelDetails:
         else None,
         policy=registry.policies.get(name, Policy()),
         policy_refused=bad_policy.reason if bad_policy else None,
-        versions=[show(each) for each in registry.standings(name)],
+        versions=[show(each) for each in await registry.listed(name)],
     )
 
 

@@ -211,7 +211,7 @@ async def models(request: Request) -> Response:
         {
             "models": [
                 {"name": name, "model_version_status": status(of_one)}
-                for name, of_one in groupby(shared.registry.standings(), itemgetter(0))
+                for name, of_one in groupby(await shared.registry.listed(), itemgetter(0))
             ]
         }
     )
@@ -223,7 +223,7 @@ async def model(request: Request) -> Response:
     shared: Shared = request.scope["state"]["shared"]
     given = request.scope["path_params"]
     standings = [
-        each for each in shared.registry.standings() if each.name == given["name"] and each.state != "available"
+        each for each in await shared.registry.listed() if each.name == given["name"] and each.state != "available"
     ]
     version = road.number(given.get("version"))
     if "version" in given:

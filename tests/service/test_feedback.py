@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,10 @@ from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
 from service import archive, feedback
+from service.claims import Claim
 from service.engines import Answers
 from service.errors import StoreFull
-from service.feedback import Call, Claim, Feedback
+from service.feedback import Call, Feedback
 from service.files import whole
 from service.metrics import Metrics
 from service.settings import Settings
@@ -193,10 +195,56 @@ def test_workers_find_each_others_calls(tmp_path: Path, store: Store) -> None:
     assert kept(tmp_path) == ["mnist/labelled/1"]
 
 
+def test_many_claims_at_once_are_all_settled(tmp_path: Path, store: Store) -> None:
+    async def body() -> None:
+        settings = Settings(models=store.root, feedback=tmp_path / "feedback", workers=2)
+        mine, other = (Feedback(tmp_path / "feedback", settings, Metrics(CollectorRegistry())) for _ in range(2))
+        mine.start()
+        other.start()
+        for number in range(200):
+            pixels = np.full((1, 28, 28, 1), number, np.uint8)
+            other.calls[f"call {number}"] = Call(time.monotonic(), "mnist", tuple("0123456789"), pixels, [7], [0])
+        await asyncio.gather(*(mine.take(Claim(f"call {number}", 0, "1")) for number in range(200)))
+        mine.close()
+        other.close()
+
+    asyncio.run(body())
+    assert kept(tmp_path) == ["mnist/labelled/1"] * 200
+
+
+def test_a_folder_that_hangs_harms_nobody_but_who_corrects(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Storage that does not answer, as of a server that is away."""
+    hang, free = threading.Event(), threading.Event()
+
+    def mkdir(path: Path, *given: Any, **named: Any) -> None:
+        hang.set()
+        assert free.wait(60)
+
+    async def body() -> None:
+        settings = Settings(models=store.root, feedback=tmp_path / "feedback", workers=2)
+        kept = Feedback(tmp_path / "feedback", settings, Metrics(CollectorRegistry()))
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "mkdir", mkdir)
+            kept.start()
+            correction = asyncio.create_task(kept.take(Claim("nobody's", 0, "1")))
+            while not hang.is_set():
+                await asyncio.sleep(0.01)  # which the loop still does
+            assert not correction.done()
+            free.set()
+        with pytest.raises(feedback.UnknownRequest):
+            await correction
+        kept.close()
+
+    asyncio.run(body())
+
+
 def test_what_another_worker_can_not_write_is_said(tmp_path: Path, store: Store) -> None:
     async def body() -> None:
         settings = Settings(models=store.root, feedback=tmp_path / "feedback", workers=2)
         mine, other = (Feedback(tmp_path / "feedback", settings, Metrics(CollectorRegistry())) for _ in range(2))
+        (tmp_path / "feedback" / ".claims").mkdir(parents=True)
         mine.start()
         other.start()
         (tmp_path / "feedback" / ".claims" / "nonsense.json").write_text("[]")

@@ -1,7 +1,9 @@
 """What serves follows the store and its policies, and nothing that goes wrong there takes away what serves."""
 
 import asyncio
+import errno
 import json
+import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from service import engines
 from service.api.operations import show
 from service.board import Board
 from service.control import Control
@@ -547,6 +550,52 @@ def test_history_is_bounded_and_survives_strangers(store: Store) -> None:
             file.write(b'{"time":"a","event":"b","reason":"\\ud800"}\n' + b"[" * 100_000 + b"\n[]\n")
         assert lifecycle.history.read("mnist")[-1].reason == "a line\u2028and\x85another"
 
+    check(store, body)
+
+
+def test_history_goes_on_in_a_line_of_its_own_after_one_that_was_cut_off(store: Store) -> None:
+    async def body(lifecycle: Lifecycle) -> None:
+        with (store.root / "mnist" / "history.jsonl").open("a") as file:
+            file.write('{"time": "a", "event": "refu')  # the disk was full
+        lifecycle.history.add("mnist", "promoted", 1)
+        assert lifecycle.history.read("mnist")[-1].event == "promoted"
+
+    store.add(1)
+    check(store, body)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOENT])
+def test_what_can_not_be_read_for_a_moment_is_tried_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    load = store.load
+
+    def fail(*given: Any, **named: Any) -> Reader:
+        load(*given, **named)
+        raise OSError(number, os.strerror(number))
+
+    async def body(lifecycle: Lifecycle) -> None:
+        store.add(2)
+        with monkeypatch.context() as patch:
+            patch.setattr(engines, "load", fail)
+            await lifecycle.refresh()
+            assert serving(lifecycle) == [1]
+            assert "Error" in reason(lifecycle, 2)
+        await lifecycle.refresh()
+        assert serving(lifecycle) == ([2] if number == errno.EMFILE else [1])
+
+    store.add(1)
+    check(store, body)
+
+
+def test_other_files_under_the_same_number_are_another_state(store: Store) -> None:
+    async def body(lifecycle: Lifecycle) -> None:
+        before = lifecycle.registry.digest
+        manifest = lifecycle.registry.models["mnist"].default.manifest
+        manifest.files["saved_model.pb"] = "another"
+        assert lifecycle.registry.digest != before
+
+    store.add(1)
     check(store, body)
 
 

@@ -14,19 +14,21 @@ import time
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.lifespan.off import LifespanOff
+from uvicorn.supervisors import multiprocess
 
 from service import engines
 from service import server as servers
 from service.board import GONE, Board
 from service.manifest import Manifest
 from service.settings import Settings
-from service.workers import PREFIX, SHARED_MEMORY
+from service.workers import PREFIX, SHARED_MEMORY, Manager
 from tests.servers import PATIENCE_S, Server, serving
 from tests.service.conftest import ROOT, SEVEN, png
 
@@ -149,6 +151,54 @@ def test_ctrl_c_twice_ends_in_order() -> None:
         server.wait_until(ready=False)
         server.process.send_signal(signal.SIGINT)
         assert "Traceback" not in server.last_words()
+
+
+class Fake:
+    """A worker process that has ended."""
+
+    exitcode = 3
+
+    def __init__(self) -> None:
+        self.process = self
+
+    def is_alive(self, timeout: float = 0) -> bool:
+        return False
+
+    def kill(self) -> None: ...
+    def join(self) -> None: ...
+
+
+@pytest.mark.parametrize("up", [False, True], ids=["at the start", "later"])
+def test_one_worker_that_can_not_be_started_now_does_not_end_the_others(
+    monkeypatch: pytest.MonkeyPatch, up: bool
+) -> None:
+    def no_room(*_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "signal", lambda *_: None)
+        manager = Manager(Board(), 1.0, uvicorn.Config("nothing", workers=1), [])
+    manager.up = up
+    dead: Any = Fake()
+    manager.processes = [dead]
+    monkeypatch.setattr(multiprocess, "Process", no_room)
+    manager.keep_subprocess_alive()
+    assert manager.should_exit.is_set() == (not up)
+    assert manager.processes == [dead]
+    monkeypatch.setattr(multiprocess, "Process", lambda *_: fresh)
+    fresh: Any = Fake()
+    fresh.start = lambda: None
+    if up:
+        manager.keep_subprocess_alive()
+        assert manager.processes == [fresh]
+
+
+@pytest.mark.verify  # it takes as long as a worker has to end
+def test_a_worker_that_stands_still_does_not_keep_the_others_from_ending() -> None:
+    with serving("--workers", "2", "--drain-s", "0", "--stop-s", "1") as server:
+        os.kill(max(server.workers()), signal.SIGSTOP)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0
 
 
 def test_while_one_worker_is_replaced_the_server_is_ready(two: Server) -> None:

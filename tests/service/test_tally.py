@@ -85,6 +85,14 @@ def test_what_is_of_a_version_goes_with_it_and_nothing_else(worker: Worker, tmp_
     assert metrics.numbers()["convolve_rejected_total"][frozenset({("reason", "queue-full")})] == 1
 
 
+def test_what_a_dead_worker_counted_of_a_version_goes_with_it(worker: Worker, store: Store) -> None:
+    manifest = Manifest.read(store.add(1))
+    count(worker(1), 1)
+    count(first := worker(0), 1)
+    first.forget(manifest)
+    assert found(first, 1) == {}
+
+
 def test_a_version_that_leaves_while_the_files_are_read_harms_nobody(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
