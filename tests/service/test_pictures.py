@@ -650,6 +650,28 @@ def test_a_zero_keeps_its_ring(tall: int, slash: tuple[float, float], width: int
         assert without_touching(mark) is mark
 
 
+@pytest.mark.parametrize("kind", ["round", "torn"])
+def test_a_sheet_on_a_table_may_be_of_any_shape(kind: str) -> None:
+    likeness = []
+    for digit in range(10):
+        drawn = strokes.draw(digit, size=(400, 400), height=0.5)
+        clean = pictures.prepare(drawn, DIGIT)
+        shape, chance = Image.new("L", (640, 480)), random.Random(digit)
+        angles = [math.radians(turn) for turn in range(0, 360, 6)]
+        far = [190 * (1 if kind == "round" else chance.uniform(0.88, 1)) for _ in angles]
+        points = [
+            (330 + away * math.cos(angle), 235 + away * math.sin(angle))
+            for away, angle in zip(far, angles, strict=True)
+        ]
+        ImageDraw.Draw(shape).polygon(points, fill=255)
+        table = Image.new("L", shape.size, 70)
+        sheet = Image.new("L", shape.size, 255)
+        sheet.paste(drawn, (130, 35))
+        table.paste(sheet, mask=shape)
+        likeness.append(alike(pictures.prepare(strokes.photograph(table, noise=3), DIGIT), clean))
+    assert sorted(likeness)[2] > 0.85, likeness
+
+
 def test_a_digit_of_dots_is_one() -> None:
     for digit in range(10):
         whole = np.array(strokes.draw(digit, size=(400, 400), pen=0.06))
