@@ -21,7 +21,8 @@ EVEN = 1.7  # times as broad as elsewhere, it is crossed
 GAPS = 0.05  # of it that are missing, at most
 ARC = 3  # times its breadth, what stands on it there is more than one stem
 SAME = 1.5  # times as broad as another, a stroke may be by the same pen
-FORKED = 0.4  # of the rows of a 4 or a 9 have more than one piece, and fewer of a 7 and a 2
+FORKED = 0.4  # of the rows of a 4 or a 9 have more than one piece, and mostly fewer of a 7 or a 2 …
+TOP = 0.08  # … and either so near to its top, or there is a hole
 
 STEPS = 96  # directions in which a ring is unrolled
 REACH = np.linspace(1.2, 0.5, 71)  # of the ring's radius: where it is looked for
@@ -101,10 +102,17 @@ def _is_hook(stroke: np.ndarray, thick: float, *, over: bool) -> bool:
         return False
     rows = wide[1:-1][stroke.any(axis=1)]
     pieces = (rows[:, 1:] & ~rows[:, :-1]).sum(axis=1)
-    if (pieces > 1).mean() > FORKED:
+    if (pieces > 1).mean() > FORKED and (pieces[: 1 + int(TOP * len(pieces))].max() > 1 or _has_hole(wide)):
         return False
     across, along = np.linalg.eigvalsh(np.cov(np.nonzero(stroke)))
     return over or bool(across > STRAIGHT**2 * along)
+
+
+def _has_hole(wide: np.ndarray) -> bool:
+    """Whether a connected stroke has one: by Euler's number, which its squares of two by two pixels tell."""
+    squares = wide[:-1, :-1] + 2 * wide[:-1, 1:] + 4 * wide[1:, :-1] + 8 * wide[1:, 1:].astype(np.uint8)
+    counts = np.bincount(squares.ravel(), minlength=16)
+    return bool(counts[[1, 2, 4, 8]].sum() - counts[[7, 11, 13, 14]].sum() - 2 * counts[[6, 9]].sum() < 4)
 
 
 def _over(mark: np.ndarray) -> np.ndarray | None:
