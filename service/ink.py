@@ -19,6 +19,8 @@ class Strokes(NamedTuple):
     """bool, likewise: where the digit surely is."""
     others: int
     """Marks that could have been meant as well."""
+    drawn: np.ndarray
+    """bool, like `kept`, and with the lines and rings that touched it."""
 
 
 def strokes(contrast: np.ndarray, faint: float = FAINT) -> Strokes | None:
@@ -27,13 +29,14 @@ def strokes(contrast: np.ndarray, faint: float = FAINT) -> Strokes | None:
     mask = without_lines(without_boxes(_mask(calm)), contrast)
     if not mask.any():
         return None
-    kept, others = main_mark(mask & (calm > faint * float(np.quantile(calm[mask], 0.95))), edges(calm))
+    mask = mask & (calm > faint * float(np.quantile(calm[mask], 0.95)))
+    kept, others, bare = main_mark(mask, edges(calm))
     noise = _levels(contrast)[0]
     peak = max(0.01, float(np.quantile(contrast[kept], 0.9)))
     low = min(2.5 * noise, 0.3 * peak)
     ink = ((contrast - low) / (0.85 * peak - low)).clip(0, 1)
     near = spread(spread(kept.astype(np.float32))) > 0
-    return Strokes(ink * near, kept, others)
+    return Strokes(ink * near, kept, others, kept | (mask & ~bare))
 
 
 def _mask(calm: np.ndarray) -> np.ndarray:

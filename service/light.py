@@ -83,7 +83,7 @@ def find_paper(view: Image.Image, *, plain: bool) -> Paper:
             return 0.0
         empty = find_box(found.kept) is not None  # then what was written in the box passed for a shadow
         across = any(rows[0].any() and rows[-1].any() for rows in (found.kept, found.kept.T))
-        sharp = _sharpness(contrast, edges, found.kept) * (GUESS if likely else 1)
+        sharp = _sharpness(contrast, edges, found.drawn) * (GUESS if likely else 1)
         return sharp * (EMPTY if empty else 1) * (ACROSS if across else 1)
 
     doubtful = [paper for paper in (even, *papers) if paper.dark != (ratio > 1) and not 1 / DOUBT < ratio < DOUBT]

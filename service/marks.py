@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from service.shapes import Mark, cut, gap, hull
+from service.touching import without_touching
 
 SPECK = 0.06  # of the heaviest mark's weight: what has less is one
 REST = 0.2  # share of all writing that must be left without what lies around it
@@ -13,6 +14,7 @@ RIVAL = 0.5  # of the main mark's weight and side: what has as much may be a dig
 ALONE = 0.3  # of the weight of what comes from outside: a mark that has as much, and touches no edge, is the digit
 NEAR = 0.3  # of the digit's side: what is nearer than that belongs to it …
 DOTTED = 1.5  # … and of a dot's, where the digit is made of dots
+LARGE = 0.3  # of the heaviest mark's weight: what has less is not looked at for lines that touch it
 LINED = 60  # pixels a side; in less no lines of ruled paper are looked for
 FINE = 0.012  # of the width: no stroke from edge to edge is so fine
 SLOPES = np.linspace(-0.16, 0.16, 65)  # nine degrees to either side: how askew a sheet is photographed
@@ -79,7 +81,7 @@ def _run_lengths(mask: np.ndarray) -> np.ndarray:
     return result
 
 
-def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
+def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
     """Keep the heaviest connected part of a mask that does not lie around it, and those near it that are no specks.
 
     What is near to a part that is kept is kept as well: the grain of a pencil, or of chalk, breaks a stroke into many.
@@ -92,17 +94,36 @@ def main_mark(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, int]:
         weight: float (height, width), what each pixel counts.
 
     Returns:
-        What is kept, bool (height, width), and how many of the other parts could have been meant as well.
+        What is kept, bool (height, width); how many of the other parts could have been meant as well; and the mask
+        without the lines and rings that touch what is written.
     """
     labels = components(mask)
     marks = cut(labels, weight)
+    bare = _bare(mask, marks)
+    if bare is not mask:
+        labels = components(bare)
+        marks = cut(labels, weight)
     marks = _written(sorted(_heavy(marks), key=lambda mark: -mark.weight)[:MOST], marks)
     main = _chosen(marks)
     rest = [mark for mark in marks if mark is not main and mark.reached <= main.reached]
     kept, others = _gathered(main, rest)
     own = np.zeros(labels.max() + 1, bool)
     own[[mark.label for mark in kept]] = True
-    return own[labels], sum(mark.weight > RIVAL * main.weight and mark.side > RIVAL * main.side for mark in others)
+    rivals = sum(mark.weight > RIVAL * main.weight and mark.side > RIVAL * main.side for mark in others)
+    return own[labels], rivals, bare
+
+
+def _bare(mask: np.ndarray, marks: list[Mark]) -> np.ndarray:
+    """The mask without lines and rings that touch what is written; the mask itself if there are none."""
+    bare = mask
+    most = max(mark.weight for mark in marks)
+    for mark in marks:
+        if mark.weight < LARGE * most or (own := without_touching(mark.own)) is mark.own:
+            continue
+        bare = mask.copy() if bare is mask else bare
+        top, bottom, left, right = mark.place
+        bare[top : bottom + 1, left : right + 1] &= own | ~mark.own
+    return bare
 
 
 def _heavy(marks: Iterable[Mark]) -> list[Mark]:

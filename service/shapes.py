@@ -16,6 +16,7 @@ STRAIGHT = 0.2  # of how far a bar's pixels spread along it, they do across it, 
 FULL = 0.66  # of a blot's extent that it fills, and its shorter side as a share of its longer one: a hole, a dot
 FLAT = 0.25  # of the width of a line that underlines: so tall it is, at most, askew as it may be …
 BELOW = 0.04  # … and so far below the digit, at least, as a share of its side: nearer is the foot of a 2
+BEYOND = 0.15  # … unless it goes so far beyond the digit on both sides, as a share of its side: a foot does so on one
 SLACK = 0.15  # of the digit's side that need not stand over the line, on either side
 Extent = tuple[int, int, int, int]
 """First and last row, first and last column."""
@@ -87,14 +88,14 @@ class Mark:
         return bool((np.abs(farthest - nearest) < ONCE * self.side).sum() >= ROUND * AROUND)
 
     def underlines(self, other: "Mark") -> bool:
-        """Whether it is a line under another: flat, not too near, not much wider, and under nearly all of it."""
+        """Whether it is a line under another: flat, not much wider, under nearly all of it, and no foot."""
         top, bottom, left, right = self.place
-        slack = SLACK * other.side
+        below = top - other.place[1]
+        beyond = min(other.place[2] - left, right - other.place[3])
         return (
             bottom - top <= FLAT * (right - left) < other.side
-            and top - other.place[1] > 1 + BELOW * other.side
-            and left <= other.place[2] + slack
-            and right >= other.place[3] - slack
+            and below > (top - bottom if beyond > BEYOND * other.side else 1 + BELOW * other.side)
+            and beyond >= -SLACK * other.side
         )
 
 

@@ -9,6 +9,7 @@ from service.ink import spread
 from service.light import otsu
 from service.marks import components
 from service.outline import four_corners, hull
+from service.shapes import extent
 
 PHOTOGRAPH = 400  # pixels on the longer side, at least, of what shows more than a digit that was cut out
 VIEW = 256  # pixels on the longer side: enough for the edges of a sheet, and a narrow rim around it
@@ -23,6 +24,9 @@ INSIDE = 0.02  # … two of which lie so far inside the picture: those of what a
 TURNS = np.deg2rad(np.arange(-44, 46, 2))  # in which the smallest rectangle around it is looked for
 CORNER = np.linspace(0.01, 0.15, 5)  # places near a corner of that rectangle, as shares of its sides …
 SQUARE = 0.4  # … of which a sheet covers so many, and a broad 0 none
+LOOSE = 0.8  # as SOLID, where the sheet may be round or torn, for something is written on it …
+STROKE = 0.25  # … as large as this share of its side, at least …
+OPEN = 0.6  # … that fills no more of its own outline: what shows through a broad 0, 6 or 8 fills it
 NARROW = 0.4  # its shorter side as a share of its longer one; a broad 1 is narrower
 EDGE = 3  # pixels of the view on either side of a sheet's edge that are neither sheet nor table
 TONES = 12  # cells on the longer side for the light that the table is painted over with
@@ -61,13 +65,14 @@ def find_sheet(picture: Image.Image, *, sure: bool = False) -> Sheet | None:
     shape = Image.new("L", view.size)
     ImageDraw.Draw(shape).polygon([(float(x), float(y)) for x, y in outline], fill=255, outline=255)
     sheet = np.asarray(shape) > 0
-    if (
-        sheet.mean() < LEAST
-        or (sheet & found).sum() < WHOLE * sheet.sum()
-        or (sheet & _filled(found)).sum() < SOLID * sheet.sum()
-        or not (_is_square(outline, sheet) or _is_cornered(outline, view.size))
-    ):
+    if sheet.mean() < LEAST or (sheet & found).sum() < WHOLE * sheet.sum():
         return None
+    filled = _filled(found)
+    solid = (sheet & filled).sum() / sheet.sum()
+    if solid < SOLID or not (_is_square(outline, sheet) or _is_cornered(outline, view.size)):
+        if solid < LOOSE or not _is_written_on(found, filled, light):
+            return None
+        shape, sheet = Image.fromarray(np.where(filled, np.uint8(255), np.uint8(0))), filled
     inner, outer = shape.filter(ImageFilter.MinFilter(2 * EDGE - 1)), shape.filter(ImageFilter.MaxFilter(2 * EDGE + 1))
     inside, table = np.asarray(inner) > 0, np.asarray(outer) == 0
     if table.mean() < AROUND:
@@ -132,6 +137,25 @@ def _is_square(outline: np.ndarray, sheet: np.ndarray) -> bool:
         if sheet[y[inside], x[inside]].sum() + (~inside).sum() < SQUARE * len(near):
             return False
     return True
+
+
+def _is_written_on(found: np.ndarray, filled: np.ndarray, light: np.ndarray) -> bool:
+    """Whether a light mark is a sheet of any shape, all of it in the picture, because something is written on it."""
+    top, bottom, left, right = extent(found)
+    height, width = found.shape
+    written = filled & ~light
+    if top == 0 or left == 0 or bottom == height - 1 or right == width - 1 or not written.any():
+        return False
+    labels = components(written)
+    stroke = labels == int(np.bincount(labels[written]).argmax())
+    if (spread(stroke.astype(np.float32))[~filled] > 0).any():  # the bay of a broad 6
+        return False
+    first, last, start, end = extent(stroke)
+    if max(last - first, end - start) < STROKE * max(bottom - top, right - left):
+        return False
+    around = Image.new("1", (width, height))
+    ImageDraw.Draw(around).polygon([(float(x), float(y)) for x, y in hull(stroke)], fill=1, outline=1)
+    return bool(stroke.sum() < OPEN * np.asarray(around).sum())
 
 
 def _filled(mark: np.ndarray) -> np.ndarray:

@@ -16,6 +16,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from service import pictures
 from service.errors import BadPicture, CallerError, EmptyBody, PictureTooLarge, UnsupportedPicture, WrongShape
 from service.manifest import Input
+from service.shapes import extent
+from service.touching import without_touching
 from training import strokes
 
 DIGIT = Input(name="image", shape=(28, 28, 1))
@@ -577,6 +579,97 @@ def test_what_lies_beside_a_digit_is_not_read(kind: str) -> None:
         clean = pictures.prepare(sheet, DIGIT)
         likeness.append(alike(pictures.prepare(beside(sheet, kind), DIGIT), clean))
     assert sorted(likeness)[1] > 0.85, likeness
+
+
+@pytest.mark.parametrize("turn", [-3, 0, 3])
+@pytest.mark.parametrize("kind", ["under", "through", "ring"])
+def test_lines_and_rings_may_touch_a_digit(kind: str, turn: int) -> None:
+    likeness = []
+    for digit in range(10):
+        sheet = strokes.draw(digit, size=(400, 400), height=0.5, seed=3, pen=0.08)
+        clean = pictures.prepare(sheet, DIGIT)
+        left, top, right, bottom = ImageChops.invert(sheet).getbbox()  # type: ignore[misc]
+        draw = ImageDraw.Draw(sheet)
+        if kind == "ring":
+            across, down, radius = (left + right) / 2, (top + bottom) / 2, 0.53 * (bottom - top)
+            draw.ellipse((across - radius, down - radius, across + radius, down + radius), outline=20, width=6)
+        else:
+            level = bottom + (2 if kind == "under" else -20)
+            draw.line((left - 60, level, right + 60, level), fill=20, width=6)
+        turned = sheet.rotate(turn, Image.Resampling.BICUBIC, fillcolor=255)
+        likeness.append(alike(pictures.prepare(turned, DIGIT), clean))
+    assert sorted(likeness)[2] > 0.8, likeness
+
+
+def tight(drawn: Image.Image) -> np.ndarray:
+    """The mark that is drawn, light on black, and no more."""
+    mark = np.asarray(drawn) > 127
+    top, bottom, left, right = extent(mark)
+    return mark[top : bottom + 1, left : right + 1]
+
+
+@pytest.mark.parametrize("pen", [0.03, 0.06, 0.1, 0.2])
+def test_nothing_is_taken_from_a_digit_that_stands_alone(pen: float) -> None:
+    for digit in range(10):
+        for seed in range(3):
+            drawn = strokes.draw(digit, size=(160, 160), height=0.9, pen=pen, seed=seed, ink=255, paper=0)
+            mark = tight(drawn)
+            assert without_touching(mark) is mark
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [(0.2, 0.2, 0.5, 0.1), (0.5, 0.1, 0.6, 0.3), (0.6, 0.3, 0.35, 0.9), (0.1, 0.9, 0.9, 0.9)],  # the foot of a 2
+        [(0.2, 0.1, 0.8, 0.1), (0.8, 0.1, 0.4, 0.9), (0.3, 0.5, 0.8, 0.5)],  # the bar of a 7
+        [(0.5, 0.1, 0.2, 0.7), (0.1, 0.7, 0.9, 0.7), (0.6, 0.3, 0.6, 0.9)],  # the bar of a 4
+        [(0.2, 0.1, 0.8, 0.1), (0.5, 0.1, 0.4, 0.9)],  # the top of a 7
+    ],
+)
+def test_what_looks_like_a_line_stays_where_it_may_be_a_part_of_the_digit(lines: list[tuple[float, ...]]) -> None:
+    for width in (3, 8, 14):
+        sheet = Image.new("L", (160, 160))
+        for line in lines:
+            ImageDraw.Draw(sheet).line([160 * end for end in line], fill=255, width=width)
+        mark = tight(sheet)
+        assert without_touching(mark) is mark
+
+
+@pytest.mark.parametrize("tall", [120, 150])
+@pytest.mark.parametrize("slash", [(0.2, 0.8), (-0.1, 1.1)])
+@pytest.mark.parametrize("width", [4, 10, 20])
+def test_a_zero_keeps_its_ring(tall: int, slash: tuple[float, float], width: int) -> None:
+    start, end = slash
+    for lines in ([(start, end, end, start)], [(0.1, 0.2, 0.5, 0.5)], []):  # slashed, begun with a curl, plain
+        sheet = Image.new("L", (200, 200))
+        draw = ImageDraw.Draw(sheet)
+        draw.ellipse((25, 25, 145, 25 + tall), outline=255, width=width)
+        for x, y, u, v in lines:
+            draw.line((25 + 120 * x, 25 + tall * y, 25 + 120 * u, 25 + tall * v), fill=255, width=width)
+        mark = tight(sheet)
+        assert without_touching(mark) is mark
+
+
+@pytest.mark.parametrize("kind", ["round", "torn"])
+def test_a_sheet_on_a_table_may_be_of_any_shape(kind: str) -> None:
+    likeness = []
+    for digit in range(10):
+        drawn = strokes.draw(digit, size=(400, 400), height=0.5)
+        clean = pictures.prepare(drawn, DIGIT)
+        shape, chance = Image.new("L", (640, 480)), random.Random(digit)
+        angles = [math.radians(turn) for turn in range(0, 360, 6)]
+        far = [190 * (1 if kind == "round" else chance.uniform(0.88, 1)) for _ in angles]
+        points = [
+            (330 + away * math.cos(angle), 235 + away * math.sin(angle))
+            for away, angle in zip(far, angles, strict=True)
+        ]
+        ImageDraw.Draw(shape).polygon(points, fill=255)
+        table = Image.new("L", shape.size, 70)
+        sheet = Image.new("L", shape.size, 255)
+        sheet.paste(drawn, (130, 35))
+        table.paste(sheet, mask=shape)
+        likeness.append(alike(pictures.prepare(strokes.photograph(table, noise=3), DIGIT), clean))
+    assert sorted(likeness)[2] > 0.85, likeness
 
 
 def test_a_digit_of_dots_is_one() -> None:
