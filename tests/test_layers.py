@@ -37,6 +37,7 @@ LAYERS = [
     ["ink"],
     ["boxes"],
     ["marks"],
+    ["touching"],
     ["outline", "shapes"],
     ["manifest", "policy"],
     ["engines.core", "errors", "files", "whole"],
