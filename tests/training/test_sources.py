@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from service import pictures
-from service.feedback import folder_of
+from service.archive import folder_of
 from service.manifest import Golden, Input, Manifest
 from training import sources
 from training.errors import TrainingError
